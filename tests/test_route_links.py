@@ -15,11 +15,12 @@ from streamlit.testing.v1 import AppTest
 
 import mmviz
 from mmviz.app import visitor_language as visitor
+from mmviz.app.change_links import MAX_HEADS, read_heads, write_heads
 from mmviz.app.chosen_routes import QUERIES, RouteChoice, choose_linked, current_choice
 from mmviz.app.route_links import MAX_CHARS, MAX_CUTS, read_cuts, write_cuts
 from mmviz.backends.local import LocalBackend
 from mmviz.i18n.page import say
-from mmviz.types import ANSWER, ChosenTokens, CutRoute, Modality, Token, TokenGroup
+from mmviz.types import ANSWER, AblateHead, ChosenTokens, CutRoute, Modality, Token, TokenGroup, UniformAttention
 
 IMAGE, TEXT, AUDIO, SPECIAL = Modality
 OTHER = EXAMPLES[1]
@@ -161,6 +162,45 @@ def test_a_link_opens_the_run_with_its_cuts_on_every_page() -> None:
     again = opened(copied)
     assert now(again).run.request.changes == (cut,) and probability(again) == probability(page)
     assert address(again) == copied and notes(again, "banner")
+
+
+def test_heads_are_read_as_they_were_written() -> None:
+    source = random.Random(0)
+    for _ in range(200):
+        heads = tuple(AblateHead(source.randrange(60), source.randrange(20)) for _ in range(source.randrange(30)))
+        expected = tuple(sorted({*heads}, key=lambda change: (change.map, change.head)))
+        assert read_heads(write_heads(heads)) == expected and write_heads(heads).isascii()
+    assert write_heads([AblateHead(5, 2), AblateHead(5, 0), AblateHead(5, 1), AblateHead(11, 4)]) == "5:0-2,11:4"
+    for text in ("5", "5:", ":1", "5:2,4:1", "5:1,5:1", "5-6:1", "5:1,", "5:x", f"{MAX_HEADS}:0", " 5:1", "5:1:1"):
+        assert read_heads(text) is None, text
+    assert write_heads([AblateHead(number, 0) for number in range(1000)]) == "", "more than an address holds"
+
+
+@pytest.mark.slow
+def test_a_link_opens_the_run_with_its_heads_and_its_control() -> None:
+    page = visit(example=OTHER.id, ablate="1:0", cut="text:image", control="uniform")
+    changes = now(page).run.request.changes
+    assert AblateHead(1, 0) in changes and CutRoute(TEXT, IMAGE) in changes and UniformAttention() in changes
+    copied = address(page)
+    assert (copied["ablate"], copied["cut"], copied["control"]) == ("1:0", "text:image", "uniform")
+    assert not now(page).link_messages and probability(opened(copied)) == probability(page)
+    page = app_page.press(page, "control-trained")
+    assert "control" not in address(page) and address(page)["ablate"] == "1:0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "text", "code"), [
+    ("ablate", "nonsense", "link-unknown"), ("ablate", "0:99", "link-changes"), ("ablate", "99:0", "link-changes"),
+    ("control", "nonsense", "link-unknown"),
+])  # fmt: skip
+def test_a_link_to_changes_that_the_model_cannot_make_opens_its_run_without_them(
+    name: str, text: str, code: str
+) -> None:
+    page = visit(**{"example": OTHER.id, "cut": "text:image", name: text})
+    assert now(page).run.request.changes == (CutRoute(TEXT, IMAGE),)
+    (remark,) = notes(page, "remark")
+    assert html.unescape(remark).split(">")[1].startswith(say(code, names=name, why="").strip())
+    assert name not in address(page) and not notes(page, "error")
 
 
 @pytest.mark.slow

@@ -94,6 +94,17 @@ def test_what_lies_off_the_question_is_not_sound(case: Case, record: AttentionRe
     assert not is_sound(counted, record, Story("3", 0.9, (WORD,))), "the sound is not counted"
 
 
+def test_a_caption_is_denied_at_its_things_or_for_want_of_them(case: Case, record: AttentionRecord) -> None:
+    shown = Question("caption", "a wolf below the sun", "no", (0, 2), words=("wolf", "sun"))
+    absent = replace(shown, text="a frog below the sun", things=(2,), words=("frog", "sun"))
+    text = replace(WOLF, keys=Modality.TEXT, modality=Modality.TEXT)
+    at_word, at_wolf = (Story("no", 0.9, (some,)) for some in (text, WOLF))
+    assert agrees(replace(case, question=shown), record, at_wolf)
+    assert not agrees(replace(case, question=shown), record, at_word), "the relation of two things rests on them"
+    assert agrees(replace(case, question=absent), record, at_word), "as for “is there a frog?”, no place shows a frog"
+    assert not agrees(replace(case, question=absent), record, Story("no", 0.9, ()))
+
+
 def test_the_table_has_the_shares_of_the_trios_answered_rightly() -> None:
     table = markdown({"name": FamilyStories(4, 3, 4, 4, [2, 2, 3, 3]), "heard": FamilyStories()}, 202)
     assert "| name | 4 | 0.75 | 1.00 | 1.00 | 2.5 |" in table and "| **all** | 4 | 0.75 |" in table

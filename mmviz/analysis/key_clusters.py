@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ GROWTH = (0.5, 0.2)
 """A neighbour joins a cluster from this part of the amount of its strongest token on: a small and a large one."""
 LARGEST = 0.4
 """A cluster with a larger part of the patches, or of the moments, tells no place."""
+SAME = 0.7
+"""Two clusters are taken for the same place from this overlap on."""
 GAP = 0.01
 """Space between two neighbours at most, in sides of a patch or in lengths of a moment."""
 
@@ -39,6 +41,16 @@ def key_amounts(record: AttentionRecord, queries: TokenGroup, keys: Modality) ->
     a location. Towers are left out. Raises ``LookupError`` for a record without maps.
     """
     amounts: dict[str, NDArray[np.float64]] = {}
+    for stream, read in _by_layer(record, queries, keys):
+        amounts[stream] = np.maximum(read, amounts.get(stream, 0.0))
+    return amounts
+
+
+def _by_layer(
+    record: AttentionRecord, queries: TokenGroup, keys: Modality
+) -> Iterator[tuple[str, NDArray[np.float64]]]:  # fmt: skip
+    """Yields for each layer with the route its stream of keys, and how much each token is read there, see
+    `key_amounts`."""
     for attn_map in record.maps:
         if attn_map.stack in record.made_by.get("towers", ()):
             continue
@@ -46,9 +58,7 @@ def key_amounts(record: AttentionRecord, queries: TokenGroup, keys: Modality) ->
         rows = group_members(record, queries, attn_map.queries)
         columns = np.array([token.modality is keys and token.location is not None for token in tokens], np.bool_)
         if rows.any() and columns.any():
-            read = np.sqrt((_rows_of(attn_map, rows) ** 2).mean(1)).mean(0) * columns
-            amounts[attn_map.keys] = np.maximum(read, amounts.get(attn_map.keys, 0.0))
-    return amounts
+            yield attn_map.keys, np.sqrt((_rows_of(attn_map, rows) ** 2).mean(1)).mean(0) * columns
 
 
 def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, most: int) -> list[ChosenTokens]:
@@ -81,6 +91,38 @@ def _clusters(
             left[grown[-1] if len(grown[-1]) <= largest else grown[0]] = 0
     order = sorted(range(len(clusters)), key=lambda k: -clusters[k][0])
     return [clusters[k][1] for k in order]
+
+
+def wider_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality) -> list[ChosenTokens]:
+    """Returns for each layer the cluster of patches or moments that the route reads most there, `surrounded`.
+
+    Those of which seven tenths were there before are left out. Layers with the largest amounts are first. Raises
+    ``LookupError`` for a record without maps.
+    """
+    clusters: list[ChosenTokens] = []
+    layers = sorted(_by_layer(record, queries, keys), key=lambda layer: -layer[1].max())
+    for stream, amounts in layers:
+        largest = largest_cluster(int((amounts > 0).sum()))
+        for share in reversed(GROWTH):  # the larger one, if it is not too large
+            grown = _grown(record.streams[stream], amounts, int(amounts.argmax()), share)
+            cluster = surrounded(record, ChosenTokens(tuple(grown), stream))
+            if len(cluster.tokens) <= largest:
+                if not any(cluster_overlap(cluster, other) > SAME for other in clusters):
+                    clusters.append(cluster)
+                break
+    return clusters
+
+
+def surrounded(record: AttentionRecord, cluster: ChosenTokens) -> ChosenTokens:
+    """Returns a cluster with the tokens of its modality that touch it, behind its own."""
+    tokens = record.streams[cluster.stream]
+    own = [tokens[k] for k in cluster.tokens]
+    around = [
+        k for k, token in enumerate(tokens)
+        if k not in cluster.tokens and token.modality is own[0].modality
+        and any(are_neighbours(token, other) for other in own)
+    ]  # fmt: skip
+    return ChosenTokens((*cluster.tokens, *around), cluster.stream)
 
 
 def largest_cluster(count: int) -> int:

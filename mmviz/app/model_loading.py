@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mmviz.app import resources, route_links, session_actions
+from mmviz.app import change_links, resources, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.experiment_runner import visitor_left
 from mmviz.app.jobs import Job
@@ -78,7 +78,7 @@ def finish_loading(state: State) -> None:
     session_actions.request_run()
     state.link_messages = messages
     state.model, state.config = loading.model, state.config.with_model(loading.model)
-    state.control, state.ablated_heads, state.cut_routes = "trained", (), route_links.linked_cuts(state.link_params)
+    change_links.linked_changes(state.link_params).apply(state)
     state.stream_pairs, state.options = (), ()
     state.error = ""
 

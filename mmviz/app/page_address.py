@@ -4,10 +4,11 @@
 (the text form of a `mmviz.types.MapRef`); ``style`` and ``scale`` where they differ from the default; ``page`` and
 ``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls, and
 ``present``, the number of the slide in its presentation; ``model`` where visitors may choose among several, see
-`mmviz.app.model_links`; ``cut``, the routes that are cut in the run of an example, and ``routes``, those that the
-section Routes cuts beside, see `mmviz.app.route_links`. The visitor's own inputs are never in the address: a run of
-them has ``run`` in place of ``example``, the random id under which the server keeps it for a while; inputs that were
-not run yet have ``inputs``, which the same browser alone can open, see `mmviz.app.kept_inputs`.
+`mmviz.app.model_links`; ``cut``, ``ablate`` and ``control``, what is changed in the run of an example, see
+`mmviz.app.change_links`, and ``routes``, what the section Routes cuts beside, see `mmviz.app.route_links`. The
+visitor's own inputs are never in the address: a run of them has ``run`` in place of ``example``, the random id under
+which the server keeps it for a while; inputs that were not run yet have ``inputs``, which the same browser alone can
+open, see `mmviz.app.kept_inputs`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
 from mmviz.app import (
+    change_links,
     chosen_routes,
     kept_inputs,
     model_links,
@@ -52,7 +54,7 @@ from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 
 _CHOICES = {"direction": get_args(Direction), "style": get_args(Style), "scale": get_args(Scale)}
-_NAMES = ("query", "versus", "direction", "map", "style", "scale", route_links.IN_RUN, route_links.IN_SECTION)
+_NAMES = ("query", "versus", "direction", "map", "style", "scale", *change_links.IN_RUN, route_links.IN_SECTION)
 """Parameters that belong to a run, in the order in which messages name them."""
 _LESSON_PREFIX = "at-"
 _SLIDE = "present"
@@ -99,12 +101,14 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
             names = {"model": params[model_links.NAME], "current": model_title(state.config.model)}
             messages, params_of_run = (*messages, Message("link-model", names)), {}
     state.link_params = params_of_run
-    linked_cuts = route_links.linked_cuts(params_of_run)
+    linked_changes = change_links.linked_changes(params_of_run)
     waits = linked is not None and linked != state.config.model
-    is_other = state.run is None or example != state.run_example or linked_cuts != route_links.run_cuts(state.run)
+    is_other = (
+        state.run is None or example != state.run_example or linked_changes != change_links.changes_of(state.run)
+    )  # fmt: skip
     if example is not None and is_other:
         session_actions.choose_example(example)
-        state.cut_routes = linked_cuts
+        linked_changes.apply(state)
     elif state.run is not None and not waits:
         apply_link(state, state.run)
     _open_inputs(state, params.get(kept_inputs.NAME, ""))
@@ -121,7 +125,8 @@ def _open_inputs(state: State, inputs_id: str) -> None:
         return
     shown = state.example if state.run_requested and state.config.spec is None else None
     draft = state.form_start
-    if shown is not None and (run := resources.recorded_run(shown.id)) is not None and not state.cut_routes:
+    is_plain = not change_links.is_changed(state)
+    if shown is not None and is_plain and (run := resources.recorded_run(shown.id)) is not None:
         if not kept_inputs.is_of_visitor(state, inputs_id):
             return
         session_actions.show_run(run, draft)
@@ -168,9 +173,7 @@ def read_selection(params: Mapping[str, str], run: Run, before: Selection | None
 def _open_routes(params: Mapping[str, str], run: Run, is_section: bool) -> set[str]:
     """Cuts in the section Routes what the link cuts there, where that ``is_section``. Returns the names of parameters
     whose routes the run does not have."""
-    unknown = set()
-    if route_links.read_cuts(params.get(route_links.IN_RUN, "")) is None:
-        unknown.add(route_links.IN_RUN)
+    unknown = change_links.unread(params)
     cuts = route_links.read_cuts(params.get(route_links.IN_SECTION, ""))
     if is_section and (cuts is None or not chosen_routes.choose_linked(run.record, cuts)):
         unknown.add(route_links.IN_SECTION)
@@ -231,7 +234,8 @@ def _view_params(state: State, selection: Selection) -> dict[str, str]:
         **({"example": state.run_example.id} if state.run_example else {}),
         **({"run": state.run_id} if run_links.is_kept(state) else {}),
         **({kept_inputs.NAME: state.inputs_id} if state.inputs_id else {}),
-        **route_links.route_params(state),
+        **change_links.change_params(state),
+        **route_links.section_params(state),
         "query": write_group(selection.tokens),
         **({"versus": write_group(selection.versus)} if selection.versus else {}),
         "direction": selection.direction,

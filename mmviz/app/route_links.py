@@ -7,12 +7,11 @@ numbers, ``none`` for no layer, and nothing for all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote, unquote
 
 from mmviz.app.index_text import read_group, write_group
 from mmviz.app.session_state import State
-from mmviz.explain import Run
 from mmviz.types import ANSWER, MODALITIES, ChosenTokens, CutRoute, Modality, TokenGroup
 
 IN_RUN = "cut"
@@ -29,23 +28,10 @@ _NONE = "none"
 _PARTS = 5
 
 
-def linked_cuts(params: Mapping[str, str]) -> tuple[CutRoute, ...]:
-    """Returns what a link cuts in its run; nothing where it says something else."""
-    return read_cuts(params.get(IN_RUN, "")) or ()
-
-
-def run_cuts(run: Run) -> tuple[CutRoute, ...]:
-    """Returns the routes that are cut in a run."""
-    changes = run.request.changes if run.request else ()
-    return tuple(change for change in changes if isinstance(change, CutRoute))
-
-
-def route_params(state: State) -> dict[str, str]:
-    """Returns the parameters of what is cut in the run of an example, and in the section Routes where it is open."""
-    in_run = run_cuts(state.run) if state.run is not None and state.run_example is not None else ()
-    in_section = state.route_cuts if (state.page, state.section) == ("debug", "routes") else ()
-    texts = {IN_RUN: write_cuts(in_run), IN_SECTION: write_cuts(in_section)}
-    return {name: text for name, text in texts.items() if text}
+def section_params(state: State) -> dict[str, str]:
+    """Returns the parameters of what the section Routes cuts, where it is open."""
+    text = write_cuts(state.route_cuts) if (state.page, state.section) == ("debug", "routes") else ""
+    return {IN_SECTION: text} if text else {}
 
 
 def write_cuts(cuts: Sequence[CutRoute]) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import page_address, resources, route_links, run_links, session_actions
+from mmviz.app import change_links, page_address, resources, run_links, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.draft import Draft, Source, VideoFile
@@ -89,17 +89,20 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
         _show(state, job.result, state.job_draft)  # the form may have changed since
     elif isinstance(job.error, MmvizError):
         state.error = job.error
-        if job.error.code.startswith("cut-") and route_links.linked_cuts(state.link_params):
-            _run_without_cuts(state, job.error)
+        left = change_links.without_failed(state.link_params, job.error)
+        if left is not None:
+            _run_with(state, left, job.error)
     else:
         state.error = Message("unexpected")
 
 
-def _run_without_cuts(state: State, error: MmvizError) -> None:
-    """Makes the run of a link again without the cuts that its model cannot make, and says why."""
-    state.link_params = {name: text for name, text in state.link_params.items() if name != route_links.IN_RUN}
-    state.link_messages = (*state.link_messages, Message("link-cuts", {"why": error}))
-    state.cut_routes, state.run_requested, state.error = (), True, ""
+def _run_with(state: State, left: dict[str, str], error: MmvizError) -> None:
+    """Makes the run of a link again with what is ``left`` of its changes, and says why the others are not there."""
+    code = "link-cuts" if error.code.startswith("cut-") else "link-changes"
+    state.link_params = left
+    state.link_messages = (*state.link_messages, Message(code, {"why": error}))
+    change_links.linked_changes(left).apply(state)
+    state.run_requested, state.error = True, ""
     st.rerun()
 
 

@@ -117,11 +117,12 @@ class AttentionCall:
         assert tensor is not None
         return str(tensor.dtype).removeprefix("torch.")
 
-    def joined_heads(self) -> Tensor:
+    def joined_heads(self, samples: slice = slice(None)) -> Tensor:
         """Returns what the model passes on: the heads side by side, ablated heads 0, ``[batch, row, head * d_v]``."""
-        heads = self.attn_output
+        heads = self.attn_output[samples]
         if self.ablated_heads is not None:
-            heads = heads.masked_fill(self.ablated_heads[:, :, None, None], 0)
+            ablated = self.ablated_heads if len(self.ablated_heads) == 1 else self.ablated_heads[samples]
+            heads = heads.masked_fill(ablated[:, :, None, None], 0)
         return heads.transpose(1, 2).flatten(2)
 
     def check_unchanged(self) -> None:
@@ -149,10 +150,12 @@ def with_projection(attention: AttentionCall, linear_input: Tensor, weight: Tens
     if linear_input.numel() != batch * queries * heads * size:
         return attention
     rows = checked_rows(queries)
-    joined = attention.joined_heads()
+    first = slice(1)  # tells other linear maps apart, without a look at the whole batch
     linear_input = linear_input.detach()  # so that the model's graph keeps no tensor more
     for tokens in (linear_input.reshape(batch, queries, -1), linear_input.reshape(queries, batch, -1).transpose(0, 1)):
-        if torch.equal(tokens[:, rows], joined):
+        if torch.equal(tokens[first, rows], attention.joined_heads(first)) and torch.equal(
+            tokens[:, rows], attention.joined_heads()
+        ):
             projected = replace(attention, projection=weight)
             # the versions of the call: what was overwritten since must stay known
             object.__setattr__(projected, "versions", attention.versions)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.route_cut import ways_out
 from mmviz.experiments.story_confirm import confirmed
+from mmviz.experiments.story_narrow import narrowed
 from mmviz.experiments.story_search import (
     LEAST,
     STAGES,
@@ -22,9 +23,9 @@ from mmviz.experiments.story_search import (
     Stopped,
     chosen_routes,
     keys_of,
-    narrowed,
-    needed,
+    looked_into,
     routes_of,
+    wider_keys_of,
 )
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, Request
 from mmviz.types.best_answer import best_answer
@@ -56,7 +57,7 @@ def measure_story(
 ) -> Story:
     """Returns the `Story` of the answer of ``request``, whose record, with maps, is ``record``.
 
-    ``progress`` is told of stages, of which there are six at most. If it was stopped, the story holds what was
+    ``progress`` is told of stages, of which there are seven at most. If it was stopped, the story holds what was
     confirmed until then. Of an answer that the model wrote, it is about the words of `Request.answer_part`, or the
     whole. Raises ``MmvizError`` where the model's attention cannot be cut, or it has no answers (``answer-none``).
 
@@ -70,8 +71,10 @@ def measure_story(
     others: tuple[tuple[Modality, float], ...] = ()
     is_complete = True
     try:
-        routes = needed(cutter.measure(routes_of(record)))
+        routes = looked_into(cutter.measure(routes_of(record)))
         tried = cutter.measure(keys_of(record, routes)) if routes else []
+        wider = wider_keys_of(record, routes, tried)
+        tried += cutter.measure(wider) if wider else []
         chosen = chosen_routes(routes, tried)
         if chosen:
             steps = chosen

@@ -6,19 +6,24 @@ what its cut takes once all others of the step are cut.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from mmviz.experiments.story_narrow import KEPT_TOGETHER
 from mmviz.experiments.story_search import LEAST, Cutter, Step
 from mmviz.types import ChosenTokens
 
 Side = Literal["queries", "keys"]
+STRONG = 0.05
+"""A token is told, if that suffices, only if it gives back this part of the effect once all others of its step are cut:
+of a thing that is read without doubt, what lies beside it still gives back more than `LEAST`."""
 _SIDES: tuple[Side, Side] = ("queries", "keys")
 
 
 def confirmed(cutter: Cutter, routes: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
-    """Returns ``steps`` with the tokens whose cut takes at least `LEAST` once all others of the step are cut.
+    """Returns ``steps`` with the tokens whose cut takes at least `LEAST` once all others of the step are cut, and
+    `STRONG` of the effect where these take `KEPT_TOGETHER` of it by themselves.
 
     The cut of what is left is measured; a step without tokens, or with less than `LEAST`, gives way to that of its
     ``routes`` (whole ones, as they were cut), where no other step tells of the same modality. Raises `Stopped`.
@@ -31,26 +36,44 @@ def confirmed(cutter: Cutter, routes: Sequence[Step], steps: Sequence[Step]) -> 
     without = cutter.measure(
         [_with(steps[n], side, set(_tokens(steps[n], side)) - {token}) for n, side, token in places]
     )
-    carrying = {
-        place for place, rest in zip(places, without, strict=True) if steps[place[0]].effect - rest.effect <= -LEAST
+    given_back = {
+        place: rest.effect - steps[place[0]].effect for place, rest in zip(places, without, strict=True)
     }  # fmt: skip
+    fewest = [carrying(steps[n], n, given_back, max(LEAST, -STRONG * steps[n].effect)) for n in range(len(steps))]
+    fewer = [carrying(steps[n], n, given_back, LEAST) for n in range(len(steps))]
+    changed = list(
+        dict.fromkeys(some for some in (*fewest, *fewer) if some is not None and some not in steps)
+    )  # fmt: skip
+    measured = dict(zip(changed, cutter.measure(changed), strict=True))
     smaller: dict[int, Step | None] = {}
     for number, step in enumerate(steps):
-        small: Step | None = step
-        for side in _SIDES:
-            tokens = _tokens(step, side)
-            kept = {token for token in tokens if (number, side, token) in carrying}
-            if len(tokens) > 1 and len(kept) < len(tokens) and small is not None:
-                small = _with(small, side, kept) if kept else None
-        smaller[number] = small
-    changed = [number for number, small in smaller.items() if small is not None and small != steps[number]]
-    measured = cutter.measure([small for number in changed if (small := smaller[number]) is not None])
-    smaller |= {n: step if step.effect <= -LEAST else None for n, step in zip(changed, measured, strict=True)}
+        small, large = (
+            None if some is None else measured.get(some, some) for some in (fewest[number], fewer[number])
+        )  # fmt: skip
+        if small is not None and small.effect <= min(-LEAST, KEPT_TOGETHER * step.effect):
+            smaller[number] = small
+        else:
+            smaller[number] = large if large is not None and large.effect <= -LEAST else None
     told = [step for step in smaller.values() if step is not None]
     for number, step in enumerate(steps):
         if smaller[number] is None and all(other.modality is not step.modality for other in told):
             told += [route for route in routes if route.modality is step.modality][:1]
     return told
+
+
+def carrying(
+    step: Step, number: int, given_back: Mapping[tuple[int, Side, int], float], least: float
+) -> Step | None:  # fmt: skip
+    """Returns a step with the tokens that give back at least ``least`` once they alone may be read; None where a side
+    has none of them."""
+    for side in _SIDES:
+        tokens = _tokens(step, side)
+        kept = {token for token in tokens if len(tokens) == 1 or given_back[number, side, token] >= least}
+        if tokens and not kept:
+            return None
+        if len(kept) < len(tokens):
+            step = _with(step, side, kept)
+    return step
 
 
 def _tokens(step: Step, side: Side) -> tuple[int, ...]:

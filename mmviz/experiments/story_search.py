@@ -11,8 +11,7 @@ from mmviz.analysis.key_clusters import (
     cluster_overlap,
     key_clusters,
     largest_cluster,
-    nearest_queries,
-    query_clusters,
+    wider_clusters,
 )
 from mmviz.backends import Backend, Progress, Stop
 from mmviz.experiments.route_cut import CHUNK, LayerWindow, Route, route_cells, route_windows
@@ -34,24 +33,22 @@ LEAST = 0.1
 """A step is told only if its cut takes at least this from the answer's log-probability, in nats."""
 MOST_STEPS = 5
 SMALL = 0.1
-"""A route is not looked into if its effect is less than this part of the largest, and a step not told."""
+"""A step is not told if its effect is less than this part of the largest."""
 CANDIDATES = {Modality.IMAGE: 4, Modality.TEXT: 3, Modality.AUDIO: 1}
 """Keys from which clusters grow that are tried, for each route into a modality."""
 MOST_CANDIDATES = 32
 """Clusters that are tried in all."""
+MOST_WIDER = 24
+"""Clusters with the tokens around them that are tried in all, see `wider_keys_of`."""
 READERS = 2
 """Clusters of queries that are tried for each step."""
 MAIN = 0.25
 """Some keys stand for a route if their cut takes at least this part of what the cut of the whole route takes."""
 KEPT = 0.6
 """Fewer queries or layers stand for all if their cut still takes this part."""
-KEPT_TOGETHER = 0.35
-"""And this part where fewer queries, keys and layers come together."""
-CORE = 4
-"""A cluster of so many keys is tried with fewer."""
 CORES = 2
 """Smaller ones that are tried in its place, at most."""
-STAGES = 6
+STAGES = 7
 """Rounds of cuts, each in as few calls of the model as possible."""
 
 
@@ -136,10 +133,10 @@ class Cutter:
 def most_cuts(record: AttentionRecord) -> int:
     """Returns how many variants of the run of ``record`` a story needs at most."""
     windows = len(route_windows(record)) - 1
-    narrowing = 2 * READERS + CORES + 2 * windows  # with the ends of the layers, and all that is known
+    narrowing = 2 * READERS + 1 + CORES + 2 * windows  # with the ends of the layers, and all that is known
     counts = [sum(t.modality is m for t in tokens) for tokens in record.streams.values() for m in INPUT_MODALITIES]
     confirming = 2 * max(map(largest_cluster, counts), default=0) + 1  # each query and key, and what is left
-    return len(routes_of(record)) + MOST_CANDIDATES + MOST_STEPS * (narrowing + confirming)
+    return len(routes_of(record)) + MOST_CANDIDATES + MOST_WIDER + MOST_STEPS * (narrowing + confirming)
 
 
 def routes_of(record: AttentionRecord) -> list[Step]:
@@ -150,8 +147,16 @@ def routes_of(record: AttentionRecord) -> list[Step]:
     return [Step(cell.queries, cell.keys, Modality(cell.keys)) for cell in cells if isinstance(cell.keys, Modality)]
 
 
+def looked_into(routes: Sequence[Step]) -> list[Step]:
+    """Returns the routes that the answer needs at all, the largest effect first.
+
+    A part may take far more than the whole does: what reads of nothing is taken otherwise than what reads of the rest.
+    """
+    return sorted((route for route in routes if route.effect <= -LEAST), key=lambda route: route.effect)
+
+
 def needed(candidates: Sequence[Step]) -> list[Step]:
-    """Returns the candidates that the answer needs, the largest effect first."""
+    """Returns the candidates that the answer needs most, the largest effect first."""
     largest = min((candidate.effect for candidate in candidates), default=0.0)
     needed = (candidate for candidate in candidates if candidate.effect <= min(-LEAST, SMALL * largest))
     return sorted(needed, key=lambda candidate: candidate.effect)
@@ -176,6 +181,29 @@ def keys_of(record: AttentionRecord, routes: Sequence[Step]) -> list[Step]:
     return in_turn[:MOST_CANDIDATES]
 
 
+def wider_keys_of(record: AttentionRecord, routes: Sequence[Step], tried: Sequence[Step]) -> list[Step]:
+    """Returns candidates for the keys of those ``routes`` that no keys ``tried`` carry: larger ones, layer by layer.
+
+    What is tried first is read most in any layer, and may be read in a layer that carries nothing. And patches and
+    moments hold more than lies within their edges, since an encoder has mixed them: what touches a thing stands in for
+    it, so that to cut the thing alone changes little.
+    """
+    carried = {(part.queries, part.modality) for part in tried if _carries(part, routes)}
+    lacking = [route for route in routes if (route.queries, route.modality) not in carried]
+    clusters = [
+        [replace(route, keys=keys) for keys in wider_clusters(record, route.queries, route.modality)]
+        for route in lacking if route.modality is not Modality.TEXT  # a word ends where it ends
+    ]  # fmt: skip
+    in_turn = [candidate for rank in zip_longest(*clusters) for candidate in rank if candidate is not None]
+    return in_turn[:MOST_WIDER]
+
+
+def _carries(part: Step, routes: Sequence[Step]) -> bool:
+    """Returns whether the cut of ``part`` takes `MAIN` of what the cut of its whole route takes, and `LEAST`."""
+    whole = next(r.effect for r in routes if (r.queries, r.modality) == (part.queries, part.modality))
+    return part.effect <= min(MAIN * whole, -LEAST)
+
+
 def _answered(record: AttentionRecord, queries: TokenGroup) -> list[ChosenTokens]:
     """Returns the tokens of the modality ``queries`` that the answer token reads most; none of any other group."""
     return key_clusters(record, ANSWER, queries, 1)[:1] if isinstance(queries, Modality) else []
@@ -184,16 +212,17 @@ def _answered(record: AttentionRecord, queries: TokenGroup) -> list[ChosenTokens
 def chosen_routes(routes: Sequence[Step], tried: Sequence[Step]) -> list[Step]:
     """Returns at most `MOST_STEPS` of what was cut: some keys where they carry enough of a route, else the whole.
 
-    What was read once is told once, by those queries that need it most. A whole modality is told only where no part of
+    What was read once is told once, by those queries that need it most, and once more where the answer token reads it:
+    every path ends with that. A whole modality is told only where no part of
     it is. What the answer token itself reads most comes first; then modalities take turns, each with its largest
     effects first.
     """
-    whole = {(route.queries, route.modality): route.effect for route in routes}
     parts: list[Step] = []
     for part in needed(tried):
-        if part.effect <= MAIN * whole[part.queries, part.modality]:
+        if _carries(part, routes):
             small = _smallest(part, tried)
-            if not any(cluster_overlap(small.keys, other.keys) > 0.3 for other in parts):
+            same = [other for other in parts if (other.queries == ANSWER) == (small.queries == ANSWER)]
+            if not any(cluster_overlap(small.keys, other.keys) > 0.3 for other in same):
                 parts.append(small)
     known = {part.modality for part in parts}
     rest = [route for route in routes if route.modality not in known]
@@ -218,79 +247,6 @@ def _smallest(part: Step, tried: Sequence[Step]) -> Step:
         and other.effect <= min(KEPT * part.effect, -LEAST)
     ]  # fmt: skip
     return min(within, key=lambda other: len(other.keys.tokens))  # type: ignore[union-attr]
-
-
-def _places(record: AttentionRecord, tried: Sequence[Step], group: TokenGroup) -> list[ChosenTokens]:
-    """Returns the clusters of the modality ``group`` that were tried as keys, each once; none of any other group."""
-    if not isinstance(group, Modality):
-        return []
-    own = [candidate.keys for candidate in tried if candidate.modality is group]
-    places: list[ChosenTokens] = []
-    for place in own:
-        if isinstance(place, ChosenTokens) and not any(cluster_overlap(place, other) > 0.7 for other in places):
-            places.append(place)
-    return places
-
-
-def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all_tried: Sequence[Step]) -> list[Step]:
-    """Returns ``steps`` with the fewest queries, keys and layers that still take much of the effect, each cut as it is.
-
-    Fewer of each take `KEPT` of the effect alone; together they take `LEAST` and `KEPT_TOGETHER` of it.
-    """
-    windows = route_windows(record)[:-1]
-    tried = [
-        (
-            [replace(step, queries=queries) for queries in _readers(record, all_tried, step)],
-            [replace(step, keys=keys) for keys in _cores(step.keys)],
-            [replace(step, windows=_joined(windows[first:])) for first in range(1, len(windows))],
-        )
-        for step in steps
-    ]
-    measured = iter(cutter.measure([each for parts in tried for part in parts for each in part]))
-    ends: list[list[Step]] = []
-    for step, parts in zip(steps, tried, strict=True):
-        readers, cores, later = ([next(measured) for _ in part] for part in parts)
-        needed_part = min(KEPT * step.effect, -LEAST)
-        reader = min(readers, key=lambda each: each.effect, default=step)
-        queries = reader.queries if reader.effect <= needed_part else step.queries
-        keys = next((core.keys for core in cores if core.effect <= needed_part), step.keys)
-        start = max((k + 1 for k, each in enumerate(later) if each.effect <= needed_part), default=0)
-        layers = [_joined(windows[start:end]) for end in range(start + 1, len(windows) + 1)]
-        small = replace(step, queries=queries, keys=keys)
-        ends.append([replace(small, windows=some) for some in layers])
-        if small != step:  # where they do not hold together
-            ends[-1].append(replace(step, windows=layers[-1]))
-    confirmed = iter(cutter.measure([each for some in ends for each in some]))
-    result = []
-    for step, some in zip(steps, ends, strict=True):
-        own = [next(confirmed) for _ in some]
-        result.append(next((c for c in own if c.effect <= min(KEPT_TOGETHER * step.effect, -LEAST)), step))
-    return result
-
-
-def _readers(record: AttentionRecord, tried: Sequence[Step], step: Step) -> list[ChosenTokens]:
-    """Returns the places that may read the keys of a step in the name of its queries: those that were tried as keys,
-    and those that attend to the keys most."""
-    places = nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
-    if isinstance(step.queries, Modality):
-        places += query_clusters(record, step.queries, step.keys, READERS)[:READERS]
-    return places
-
-
-def _cores(keys: TokenGroup) -> list[ChosenTokens]:
-    """Returns the strongest quarter and half of chosen keys, fewest first; none of a small cluster."""
-    if not isinstance(keys, ChosenTokens) or len(keys.tokens) < CORE:
-        return []
-    count = len(keys.tokens)
-    return [replace(keys, tokens=keys.tokens[:size]) for size in dict.fromkeys((-(-count // 4), -(-count // 2)))]
-
-
-def _joined(windows: Sequence[LayerWindow]) -> tuple[LayerWindow, ...]:
-    """Returns one window for each stack of ``windows``."""
-    layers: dict[str, tuple[int, ...]] = {}
-    for window in windows:
-        layers[window.stack] = (*layers.get(window.stack, ()), *(window.layers or ()))
-    return tuple(LayerWindow(stack, numbers) for stack, numbers in layers.items())
 
 
 def _chosen(record: AttentionRecord, group: TokenGroup) -> tuple[Token, ...]:

@@ -95,6 +95,7 @@ LABELS: dict[str, str] = {
     "link-model": "The link names the model “{model}”, which this page does not offer. “{current}” is used instead.",
     "link-model-error": "The link's model could not be loaded, so another is used. {why}",
     "link-cuts": "The routes that the link cuts cannot be cut in this run, so it is shown without the cuts. {why}",
+    "link-changes": "What the link changes in this run cannot be changed, so it is shown without that. {why}",
     "link-unknown": "The link names something that this run does not have ({names}). The default is shown instead.",
     "image-live": "Camera",
     "image-live-help": "Take a photo with this device's camera. Close this to turn the camera off.",

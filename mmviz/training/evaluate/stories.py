@@ -60,7 +60,8 @@ def places_needed(case: Case) -> list[tuple[int, ...]]:
     """Returns the things that a story must have a patch of, each as the indices of those that may stand for it."""
     question, things = case.question, case.example.scene.things
     rests = {"there": question.answer == "yes", "seen": question.answer == "yes", "heard": False, "said": False}
-    if not rests.get(question.family, True) or not question.things:
+    is_absent = question.family == "caption" and len(question.things) < 2  # denied as “there” is, for want of a thing
+    if not rests.get(question.family, True) or not question.things or is_absent:
         return []
     if question.family in ("count", "caption"):  # any of them: what is counted is all of the picture
         return [question.things]
