@@ -23,8 +23,7 @@ import { answerTokens, choose, chosenStream, litStream, sameTokens, unpin, withM
 /**
  * A viewer in the element `host`, of a decoded container `data`. Calls `on.view(view)` when the view changes, and
  * `on.need(names)` with the names of sections that are missing, such as map/0:mean (an empty list: the whole run is).
- * Without `on.need` it says that they cannot be had. Panels have `build(streams)` for a new run, `resize()`,
- * `paint(frame)` and, where they hold resources, `destroy()`.
+ * Without `on.need` they cannot be had. Panels have `build(streams)`, `resize()`, `paint(frame)`, some `destroy()`.
  */
 export class Viewer {
   constructor(host, data, on) {
