@@ -51,7 +51,8 @@ def changes_of(run: Run) -> RunChanges:
     """Returns what is changed in a run."""
     changes = run.request.changes if run.request else ()
     heads = {change for change in changes if isinstance(change, AblateHead)}
-    control = next((name for name, some in CONTROLS.items() if some and {*some} <= {*changes}), "trained")
+    controls = [name for name, some in CONTROLS.items() if some and {*some} <= {*changes}]
+    control: Control = controls[0] if controls else "trained"
     return RunChanges(control, _ordered(heads), tuple(change for change in changes if isinstance(change, CutRoute)))
 
 
