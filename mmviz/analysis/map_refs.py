@@ -118,7 +118,8 @@ def flows(record: AttentionRecord) -> dict[MapRef, Streams]:
         for method in ("rollout", *(("relevance",) if record.is_long and record.relevance_on_request else ())):
             streams[MapRef(method)] = own
             streams |= {MapRef(method, keys=keys): (own[0], keys) for keys in others if keys != own[1]}
-    by_stack = sorted(record.maps, key=lambda attn_map: attn_map.stack == record.default_stack)
+    default = record.default_stack
+    by_stack = sorted(record.maps, key=lambda attn_map: attn_map.stack == default)
     pairs = [(attn_map.queries, attn_map.keys) for attn_map in reversed(by_stack)]
     if record.relevance is not None:
         for queries, keys in pairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 import numpy as np
@@ -55,11 +55,15 @@ def _picture_of(box: PixelBox) -> float:
     return box.picture if isinstance(box, PictureBox) else box.start if isinstance(box, VideoPatch) else 0
 
 
-def names(tokens: Sequence[Token]) -> list[str]:
-    """Returns short names for an axis: the word, ``patch 3,4``, ``0.32 s``, or the token's own label."""
+def names(tokens: Sequence[Token], indices: Iterable[int] | None = None) -> list[str]:
+    """Returns short names for an axis: the word, ``patch 3,4``, ``0.32 s``, or the token's own label.
+
+    ``indices``: the tokens to name, by default all.
+    """
     cells, digits = grid_positions(tokens), _digits(tokens)
     result = []
-    for index, token in enumerate(tokens):
+    for index in range(len(tokens)) if indices is None else indices:
+        token = tokens[index]
         if index in cells:
             result.append(_patch_name(token.location, *cells[index], digits))
         elif isinstance(token.location, SpectrogramPatch):

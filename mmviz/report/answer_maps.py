@@ -93,7 +93,7 @@ def map_card(run: Run, kind: AnswerMapKind, dark: bool, ink: str = "", is_compac
     if isinstance(shown, MmvizError):
         note = html.escape(str(shown))
         return f"<div class='method-card answer-map'><b>{html.escape(title)}</b><div class='formula'>{note}</div></div>"
-    view = tell("answer-map-from", token=names(shown.queries)[shown.map.query], method=shown.method)
+    view = tell("answer-map-from", token=names(shown.queries, [shown.map.query])[0], method=shown.method)
     text, about = join_sentences(filter(None, (view, shown.signed_note))), map_help(run, kind)
     about = join_sentences((about, tell("light-help")))
     lines = (text,) if is_compact else (text, about)

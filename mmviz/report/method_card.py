@@ -42,8 +42,8 @@ def method_card_html(
         for modality in (Modality.TEXT, Modality.AUDIO)
         if any(token.modality is modality and token.location is not None for token in tokens)
     ]
-    labels = names(tokens)
-    strongest = join_list(f"“{labels[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
+    largest = np.argsort(-amounts, kind="stable")[:3].tolist()
+    strongest = join_list(f"“{name}”" for name in names(tokens, largest))
     strips.append(f"<div class='strongest'>{html.escape(say('strongest', tokens=strongest))}</div>")
     parts.append(f"<div class='method-card-side'>{''.join(strips)}</div>")
     legend = amount_legend_html(scale_max, dark, unit, ink=ink)

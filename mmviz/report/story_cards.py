@@ -128,8 +128,7 @@ def _words(tokens: Sequence[Token]) -> str:
 def _patches(record: AttentionRecord, group: TokenGroup) -> str:
     """Returns the names of the first of some patches, those that are read most, and how many more there are."""
     assert isinstance(group, ChosenTokens)
-    known = names(record.streams[group.stream or record.flow_streams[0]])
-    named = join_list(known[k] for k in group.tokens[:WORDS])
+    named = join_list(names(record.streams[group.stream or record.flow_streams[0]], group.tokens[:WORDS]))
     more = len(group.tokens) - WORDS
     return say("story-patches-more", patches=named, count=more) if more > 0 else named
 

@@ -85,8 +85,7 @@ def _names(record: AttentionRecord, group: TokenGroup) -> list[str]:
     """Returns the names of chosen tokens, in their order; none of a group."""
     if not isinstance(group, ChosenTokens):
         return []
-    known = names(record.streams[group.stream or record.flow_streams[0]])
-    return [known[k] for k in group.tokens]
+    return names(record.streams[group.stream or record.flow_streams[0]], group.tokens)
 
 
 def _window_text(window: LayerWindow) -> str:

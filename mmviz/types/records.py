@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard
 
@@ -149,7 +150,7 @@ class AttentionRecord(ShortRepr, ValueSemantics):
         """The names of the stacks that have maps, in order of execution."""
         return tuple(dict.fromkeys(attn_map.stack for attn_map in self.maps))
 
-    @property
+    @cached_property
     def default_stack(self) -> str:
         """The last stack in which modalities meet: whose queries and keys have two of image, text and audio.
 
