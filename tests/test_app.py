@@ -35,7 +35,7 @@ def test_it_opens_on_the_recorded_run_of_the_first_example(opened: AppTest) -> N
     answers = now(opened).run.record.answers
     body = markup(opened)
     assert word(opened) == answers[0].label
-    assert all(f">{answer.label}</th>" in body for answer in answers[:5])
+    assert all(f">{answer.label}</span>" in body for answer in answers[:5])
     assert "recorded run" in body and "trio, computed on" not in body
     page_run = now(opened).run
     assert selected(opened).tokens == (page_run.answer_query,) and selected(opened).map_ref == page_run.map_ref

@@ -23,6 +23,7 @@ from made_up_tokens import FRAMES, PATCHES
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 from PIL import Image
+from processes import ROOT
 from records import plain
 from test_lens_figures import lens_of
 
@@ -38,6 +39,7 @@ from mmviz.figures.loglog import Series, growth_figure
 from mmviz.figures.places_grid import places_grid
 from mmviz.figures.route_grids import effect_grid, share_grid
 from mmviz.figures.theme import layout
+from mmviz.figures.timeline_curves import timeline_figure
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.figures.training_curves import training_figure
 from mmviz.types import Modality
@@ -76,6 +78,8 @@ loaded = {name for name in sys.modules if name.startswith("matplotlib.backends.b
 assert loaded == {"matplotlib.backends.backend_agg"}, "drawing loaded the caller's backend"
 """
 """Prints the digest of a figure in a process of its own."""
+MODULES = os.pathsep.join(map(str, (Path(__file__).parent, ROOT)))
+"""Where that process finds the tests and mmviz."""
 MATRIX = np.array([[0.1, 0.9], [0.4, 0.6]])
 SIDES = (Modality.IMAGE, Modality.TEXT)
 TEXTS = dict.fromkeys(
@@ -97,6 +101,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "places": lambda: places_grid(MATRIX, TEXTS, HOVERS),
     "lens-forming": lambda: forming_figure(lens_of(np.full((2, 7, 4), 0.25)).reading, 0, ["0", "1"], TEXTS),
     "lens-sound": lambda: sound_figure(FRAMES[:2], MATRIX, 1.0, HOVERS, ["0", "1"], TEXTS),
+    "timeline": lambda: timeline_figure([1, 2], {"x": [0.1, 0.9]}, TEXTS),
     "growth": lambda: growth_figure([Series("x", [1, 2], [3, 4], (8, 9))], 2, "s", TEXTS),
 }
 """Every figure of Plotly."""
@@ -172,7 +177,7 @@ def test_a_settings_file_and_a_backend_without_a_display_change_nothing(tmp_path
     digests = set()
     for changes in ({"MATPLOTLIBRC": str(settings)}, {"MPLBACKEND": "qtagg"}):
         process = subprocess.run(
-            [sys.executable, "-c", DRAW], env={**os.environ, **changes, "PYTHONPATH": str(Path(__file__).parent)},
+            [sys.executable, "-c", DRAW], env={**os.environ, **changes, "PYTHONPATH": MODULES},
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert process.returncode == 0, process.stderr
@@ -196,7 +201,7 @@ def test_settings_that_stop_matplotlib_do_not_stop_a_figure(tmp_path: Path) -> N
     ):
         process = subprocess.run(
             [sys.executable, "-c", DRAW + after.format(changes["MPLBACKEND"], str(folder))], cwd=folder,
-            env={**os.environ, **changes, "PYTHONPATH": str(Path(__file__).parent)},
+            env={**os.environ, **changes, "PYTHONPATH": MODULES},
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert process.returncode == 0, process.stderr

@@ -16,6 +16,7 @@ import mmviz
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.report.requested_sections import MAX_SECTIONS
 from mmviz.types import MapRef
 from mmviz.viewer.binary_format import decode
 from mmviz.viewer.quantization import decode as dequantize
@@ -105,7 +106,7 @@ def test_what_is_no_selection_changes_nothing(widget: ViewerWidget, wrong: dict[
 
 def test_requests_that_make_no_sense_are_not_answered(widget: ViewerWidget, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = sent_by(widget, monkeypatch)
-    for names in ([], None, "map/0:0", ["map/9:9", 5, "row/0:0/from/1", "steps/0"], ["map/0:0"] * 9):
+    for names in ([], None, "map/0:0", ["map/9:9", 5, "row/0:0/from/1", "steps/0"], ["map/0:0"] * (MAX_SECTIONS + 1)):
         request(widget, names)
     assert not sent
     request(widget, ["map/0:0", "map/9:9"])

@@ -17,7 +17,7 @@ from mmviz.analysis.similarity import (
     js_distance,
     redundant_heads,
     row_entropy,
-    width,
+    token_vectors,
 )
 from mmviz.types import AttentionMap, AttentionRecord, AttentionTensors, Modality, Token, index_tokens
 
@@ -38,9 +38,8 @@ def record(*maps: tuple[int, str, str, NDArray[Any]]) -> AttentionRecord:
 
 
 def test_similarity_of_tokens_is_the_cosine_of_their_vectors() -> None:
-    cosines = cosine_similarity(steps([[1, 0], [2, 0], [0, 3], [-1, 1], [0, 0]]), 0)
+    cosines = cosine_similarity(token_vectors(steps([[1, 0], [2, 0], [0, 3], [-1, 1], [0, 0]])), 0)
     assert cosines == pytest.approx([1, 1, 0, -1 / math.sqrt(2), 0])
-    assert width(steps([[1, 0], [2, 0]])) == 2
 
 
 def test_effective_number_of_keys_is_exp_of_the_entropy() -> None:

@@ -267,8 +267,7 @@ LABELS: dict[str, str] = {
     "the inputs.",
     "run-link-none": "This server does not keep this run, so it has no link, and a reload loses it.",
     "forget": "Forget my inputs",
-    "forget-backend": "Your inputs are deleted on this server. The backend that ran the model did not confirm that it "
-    "dropped them, too: they may stay in its memory until other inputs take their place. {why}",
+    "forget-backend": "Your inputs are deleted here. The backend did not confirm that it dropped them, too. {why}",
     "forget-help": "Delete this run, your other runs and all that you sent from this server's memory. Their links stop "
     "working.",
     "reading": "How to read this",
