@@ -101,7 +101,10 @@ def test_numbers_of_replicas_are_checked(capsys: pytest.CaptureFixture[str]) -> 
 
 
 CLUSTER = """
-import ray
+import ray, sys, types
+local = types.ModuleType("local")  # without torch, which a refusal does not need
+local.LocalBackend = local.this_machine = None
+sys.modules["mmviz.backends.local"] = sys.modules["mmviz.backends.local.backend"] = local
 from mmviz.backends import ray as ray_backend
 from mmviz.types import MmvizError
 

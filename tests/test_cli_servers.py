@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from processes import Server, descendants, free_port, is_running, running_server, wait_until
 
-from mmviz.cli import processes
+from mmviz.cli import main, processes
 from mmviz.i18n.errors_and_notices import sentence
 
 pytestmark = pytest.mark.slow
@@ -22,10 +22,6 @@ pytestmark = pytest.mark.slow
 TOKEN = "a-token-of-twenty-chars"
 CLI = [sys.executable, "-m", "mmviz.cli"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-def _run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CLI, *arguments], capture_output=True, text=True, timeout=120, check=False, env=env)
 
 
 def _handshake(port: int, host: str, origin: str) -> bytes:
@@ -39,7 +35,7 @@ def _handshake(port: int, host: str, origin: str) -> bytes:
         return connection.recv(200).split(b"\r\n")[0]
 
 
-def test_each_mistake_on_the_command_line_has_its_sentence(tmp_path: Path) -> None:
+def test_each_mistake_on_the_command_line_has_its_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = tmp_path / "short"
     short.write_text("secret")
     closed = f"http://127.0.0.1:{free_port()}"
@@ -59,25 +55,42 @@ def test_each_mistake_on_the_command_line_has_its_sentence(tmp_path: Path) -> No
         "nothing listens there": ["explain", "--text", "hi", "--backend", closed],
     }
     for words, arguments in mistakes.items():
-        done = _run(*arguments)
-        assert done.returncode == 2 and words in done.stderr, (arguments, done)
-        assert done.stderr.count("\n") == 1 and "secret" not in done.stderr
+        assert main(arguments) == 2, arguments
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1 and "secret" not in error, (arguments, error)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_serve_runs_until_it_is_told_to_end(name: str, tmp_path: Path) -> None:
+def test_serve_runs_until_it_is_told_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     token, port = tmp_path / "token", free_port()
     token.write_text(TOKEN + "\n")
     url = f"http://127.0.0.1:{port}"
     with running_server([*CLI, "serve", "--port", str(port), "--token-file", str(token)], f"{url}/ready") as server:
         arguments = ["explain", "--model", "toy", "--text", "left both", "--backend", url]
-        if name == "SIGTERM":  # once is enough
-            assert sentence("backend-token", host=f"127.0.0.1:{port}") in _run(*arguments).stderr
-            assert "answer: left" in _run(*arguments, "--token-file", str(token)).stdout
-        os.kill(server.process.pid, getattr(signal, name))
-        assert server.process.wait(30) in (0, -signal.SIGTERM, -signal.SIGINT)
+        assert main(arguments) == 2
+        assert sentence("backend-token", host=f"127.0.0.1:{port}") in capsys.readouterr().err
+        assert main([*arguments, "--token-file", str(token)]) == 0
+        assert "answer: left" in capsys.readouterr().out
+        server.process.terminate()
+        assert server.process.wait(30) in (0, -signal.SIGTERM)
         output = server.output()
     assert f" on {url}" in output and TOKEN not in output and "left both" not in output
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_serve_ends_with_its_terminal(name: str) -> None:
+    """The signals are handled whichever models are served: recorded ones start without torch."""
+    port = free_port()
+    code = (
+        "import sys; from mmviz.cli import main; from mmviz.cli.commands import serve\n"
+        "from mmviz.assets_path import assets_dir\n"
+        "from mmviz.backends.replay import ReplayBackend; from mmviz.backends.server import Limits\n"
+        "backend = ReplayBackend(assets_dir() / 'gallery' / 'runs')\n"
+        "serve._backend = lambda _: (backend, Limits(), 'no device')\n"
+        f"sys.exit(main(['serve', '--port', '{port}']))"
+    )
+    with running_server([sys.executable, "-c", code], f"http://127.0.0.1:{port}/ready") as server:
+        os.kill(server.process.pid, getattr(signal, name))
+        assert server.process.wait(30) in (0, -signal.SIGTERM, -signal.SIGINT)
 
 
 def test_serve_ends_for_certain_where_a_run_does_not(tmp_path: Path) -> None:
@@ -105,30 +118,60 @@ def test_serve_ends_for_certain_where_a_run_does_not(tmp_path: Path) -> None:
             client.wait(10)
 
 
-@pytest.fixture
-def app() -> Iterator[tuple[Server, int]]:
-    """``mmviz app`` on a port, ready."""
-    port = free_port()
-    command = [*CLI, "app", "--port", str(port), "--headless"]
-    with running_server(command, f"http://127.0.0.1:{port}/_stcore/health") as server:
-        yield server, port
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int, Path]]:
+    """``mmviz app`` on a port, ready, and the file that its browser writes addresses to.
+
+    The environment names a host, which opens nothing without ``--host``.
+    """
+    folder, port = tmp_path_factory.mktemp("page"), free_port()
+    browser, opened = folder / "browser", folder / "opened"
+    browser.write_text(f"#!/bin/sh\necho $1 >> {opened}\n")
+    browser.chmod(0o700)
+    environment = {
+        **os.environ,
+        "BROWSER": f"{browser} %s",
+        "STREAMLIT_SERVER_HEADLESS": "false",
+        "MMVIZ_HOSTS": "lab.example",
+    }
+    command = [*CLI, "app", "--port", str(port)]
+    with running_server(command, f"http://127.0.0.1:{port}/_stcore/health", environment) as server:
+        yield server, port, opened
 
 
-def test_the_page_refuses_other_hosts_and_origins(app: tuple[Server, int]) -> None:
-    _, port = app
+def test_a_browser_is_opened_unless_the_page_is_headless(page: tuple[Server, int, Path]) -> None:
+    _, port, opened = page
+    wait_until(opened.exists, "no browser was opened")
+    wait_until(lambda: opened.read_text() == f"http://localhost:{port}\n", "another page was opened")
+
+
+def test_the_page_refuses_other_hosts_and_origins_and_tells_of_ten_at_most(page: tuple[Server, int, Path]) -> None:
+    server, port, _ = page
     good = f"localhost:{port}"
     for host, origin, status in (
+        ("lab.example", "http://lab.example", b" 403 "),  # its name in the environment alone opens nothing
         (good, f"http://{good}", b" 101 "),
         ("evil.example", "http://evil.example", b" 403 "),
         (good, "http://evil.example", b" 403 "),
         (good, "null", b" 403 "),
     ):
         assert status in _handshake(port, host, origin), (host, origin)
+    wait_until(lambda: sentence("app-refused-name", visitor="lab.example") in server.output(), "nothing was said")
+    for number in range(20):
+        _handshake(port, f"evil-{number}.example", "http://x.example")
+    wait_until(lambda: "evil-5.example" in server.output(), "nothing was said")
+    _handshake(port, "evil-20.example\x1b[31m", "http://x.example")
+    output = server.output()
+    assert output.count("A visitor opened the page as") == 10  # four different ones before those of x.example
+    assert output.count("x.example") == 2 * 6 and "\x1b[31m" not in output
 
 
-def test_the_token_and_the_names_of_the_page_may_come_from_the_environment() -> None:
-    short = _run("app", "--host", "lab.example", env={**os.environ, "MMVIZ_ACCESS": "short"})
-    assert short.returncode == 2 and sentence("app-access-short", least=16) in short.stderr
+def test_the_token_and_the_names_of_the_page_may_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MMVIZ_ACCESS", "short")
+    assert main(["app", "--host", "lab.example"]) == 2
+    assert sentence("app-access-short", least=16) in capsys.readouterr().err
     port = free_port()
     environment = {**os.environ, "MMVIZ_ACCESS": TOKEN, "MMVIZ_HOSTS": "lab.example b.example"}
     command = [*CLI, "app", "--host", "127.0.0.1", "--port", str(port), "--headless"]
@@ -137,41 +180,32 @@ def test_the_token_and_the_names_of_the_page_may_come_from_the_environment() -> 
         assert sentence("app-behind-proxy", names="lab.example, b.example") in server.output()
         for host, status in (("b.example", b" 101 "), ("c.example", b" 403 ")):
             assert status in _handshake(port, host, f"http://{host}")
-
-
-def test_names_in_the_environment_alone_open_nothing() -> None:
-    port = free_port()
-    command = [*CLI, "app", "--port", str(port), "--headless"]
-    environment = {**os.environ, "MMVIZ_HOSTS": "lab.example"}
-    with running_server(command, f"http://127.0.0.1:{port}/_stcore/health", environment) as server:
-        assert b" 403 " in _handshake(port, "lab.example", "http://lab.example")
-        assert sentence("app-refused-name", visitor="lab.example") in server.output()
-
-
-def test_the_terminal_is_told_of_ten_names_at_most(app: tuple[Server, int]) -> None:
-    server, port = app
-    for number in range(20):
-        _handshake(port, f"evil-{number}.example", "http://x.example")
-    wait_until(lambda: "evil-9.example" in server.output(), "nothing was said")
-    _handshake(port, "evil-20.example\x1b[31m", "http://x.example")
-    assert server.output().count("x.example") == 2 * 10 and "\x1b[31m" not in server.output()
-
-
-def test_a_browser_is_opened_unless_the_page_is_headless(tmp_path: Path) -> None:
-    browser, opened, port = tmp_path / "browser", tmp_path / "opened", free_port()
-    browser.write_text(f"#!/bin/sh\necho $1 >> {opened}\n")
-    browser.chmod(0o700)
-    environment = {**os.environ, "BROWSER": f"{browser} %s", "STREAMLIT_SERVER_HEADLESS": "false"}
-    command = [*CLI, "app", "--port", str(port)]
-    with running_server(command, f"http://127.0.0.1:{port}/_stcore/health", environment):
-        wait_until(opened.exists, "no browser was opened")
-        wait_until(lambda: opened.read_text() == f"http://localhost:{port}\n", "another page was opened")
+        if sys.platform == "linux":
+            _end(server, port, "SIGTERM")
 
 
 @linux
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"])
-def test_the_streamlit_server_ends_with_the_command(name: str, app: tuple[Server, int]) -> None:
-    server, port = app
+def test_the_streamlit_server_ends_where_the_command_is_killed(page: tuple[Server, int, Path]) -> None:
+    """The last test of the page."""
+    server, port, _ = page
+    _end(server, port, "SIGKILL")
+
+
+@linux
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_server_ends_with_the_terminal_of_the_command(name: str) -> None:
+    """Any server does: the signals end the command, which ends its child."""
+    port = free_port()
+    code = (
+        "import os; from mmviz.cli import processes\n"
+        f"processes.run_module('http.server', ['--bind', '127.0.0.1', '{port}'], os.environ)"
+    )
+    with running_server([sys.executable, "-c", code], f"http://127.0.0.1:{port}") as server:
+        _end(server, port, name)
+
+
+def _end(server: Server, port: int, name: str) -> None:
+    """Sends a signal to the command, and waits until it and everything that it has started are gone."""
     children = descendants(server.process.pid)
     assert children
     os.kill(server.process.pid, getattr(signal, name))

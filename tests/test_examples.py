@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from app_page import image_bytes, wav
 from audio_files import encoded, muxed, tone
 
+from mmviz.cli import main
 from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.language import use_language
 from mmviz.inputs import examples
@@ -290,12 +289,12 @@ def test_the_longest_text_and_an_empty_one(folder: Path) -> None:
     assert cat.error is None and sample_error(dog).code == sample_error(empty).code == "examples-nothing"
 
 
-def test_one_text_in_another_encoding_stops_nothing_of_the_audit(folder: Path) -> None:
+def test_one_text_in_another_encoding_stops_nothing_of_the_audit(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "dog.txt").write_bytes("wie heißt das?".encode("latin-1"))
-    command = [sys.executable, "-m", "mmviz.cli", "audit", str(folder), "--json", "-"]
-    audit = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert audit.returncode == 0, audit.stderr
-    report = json.loads(audit.stdout)
+    assert main(["audit", str(folder), "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in report["rows"]] == ["cat"]
     assert "dog.txt" in str(report["skipped"]) and "UTF-8" in str(report["skipped"])
 
