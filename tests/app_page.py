@@ -14,7 +14,7 @@ import soundfile
 from PIL import Image
 from streamlit.components.v2 import manifest_scanner
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
-from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 from mmviz.app import session_state as state
 from mmviz.app.selection import Selection
@@ -32,6 +32,18 @@ ROUNDS = 120
 
 # Else Streamlit reads the metadata of all installed packages for each visitor, which takes longer than the page.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)  # type: ignore[assignment]
+
+
+def _wait_for_script(runner: local_script_runner.LocalScriptRunner, timeout: float) -> None:
+    """Waits for a drawing without looking a thousand times a second whether it is finished, as AppTest does."""
+    runner._script_thread.join(timeout)
+    if not runner.script_stopped():
+        runner.request_stop()
+        runner.join()
+        raise RuntimeError(f"the page was not drawn within {timeout} s")
+
+
+local_script_runner.require_widgets_deltas = _wait_for_script
 
 
 def run(page: AppTest) -> AppTest:

@@ -13,8 +13,10 @@ from app_page import EXAMPLES, ROOT, address, markup, notes, now, run, settled, 
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import session_state as state
+from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.pages.debug import heads
 from mmviz.backends.local import LocalBackend
-from mmviz.experiments.head_ablation import measure_head_ablation
+from mmviz.experiments.head_ablation import HeadEffect, measure_head_ablation
 from mmviz.explain import run_sample
 from mmviz.i18n.page import say
 from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Request
@@ -41,6 +43,24 @@ def press(page: AppTest, key: str) -> AppTest:
     return settled(app_page.press(page, key))
 
 
+@pytest.fixture(scope="module")
+def effect_page() -> AppTest:
+    """The section Effect as it opens; a test that changes something there takes it back."""
+    return debug("effect")
+
+
+@pytest.fixture(scope="module")
+def head_effects() -> list[HeadEffect]:
+    """What ablating each head of the bundled model changes, as the library measures it."""
+    backend, request = LocalBackend("cpu"), Request("trio", FIRST.sample())
+    return measure_head_ablation(backend, request, backend.run([request])[0])
+
+
+def already_measured(monkeypatch: pytest.MonkeyPatch, effects: list[HeadEffect]) -> None:
+    """Lets the page have these effects of heads at once: what is asserted from here on is about something else."""
+    monkeypatch.setattr(heads, "measure_head_ablation", lambda *_: effects)
+
+
 def percents(text: str) -> list[float]:
     return [float(number) for number in re.findall(r"([\d.]+)%", text)]
 
@@ -50,8 +70,8 @@ def verdict(page: AppTest) -> str:
     return str(text)
 
 
-def test_the_effect_stands_beside_attention_as_the_library_measures_it() -> None:
-    page = debug("effect")
+def test_the_effect_stands_beside_attention_as_the_library_measures_it(effect_page: AppTest) -> None:
+    page = effect_page
     assert address(page)["page"] == "debug" and address(page)["section"] == "effect"
     expected = run_sample(FIRST.sample(), backend=LocalBackend("cpu")).effect()
     body = markup(page)
@@ -63,10 +83,13 @@ def test_the_effect_stands_beside_attention_as_the_library_measures_it() -> None
     other = run_sample(FIRST.sample(), backend=LocalBackend("cpu")).effect("blur")
     assert other["total"] != pytest.approx(expected["total"], abs=0.01)
     assert f"<td>{other['total']:+.2f}</td>" in markup(blurred)
+    choose(page, "effect-baseline", "learned")
 
 
-def test_an_input_removed_or_replaced_changes_the_answer_as_a_run_without_it() -> None:
-    page = choose(debug("effect"), "perturb-audio", "remove")
+def test_an_input_removed_or_replaced_changes_the_answer_as_a_run_without_it(effect_page: AppTest) -> None:
+    (box,) = [box for box in effect_page.selectbox if str(box.key).startswith("perturb-audio")]
+    unchanged = box.value
+    page = choose(effect_page, "perturb-audio", "remove")
     without = replace(FIRST.sample(), audio=None)
     (removed,) = LocalBackend("cpu").run([Request("trio", without)])
     assert removed.answers[0].label in verdict(page)
@@ -80,22 +103,25 @@ def test_an_input_removed_or_replaced_changes_the_answer_as_a_run_without_it() -
     (swapped,) = LocalBackend("cpu").run([Request("trio", replace(FIRST.sample(), audio=other.sample().audio))])
     assert swapped.answers[0].label in verdict(page)
     assert percents(verdict(page))[-1] == pytest.approx(100 * swapped.answers[0].probability, abs=0.051)
+    choose(page, "perturb-audio", unchanged)
 
 
-def test_a_single_token_can_be_removed() -> None:
-    page = debug("effect")
+def test_a_single_token_can_be_removed(effect_page: AppTest) -> None:
+    page = effect_page
     record = now(page).run.record
     spoken = next(k for k, token in enumerate(record.streams["tokens"]) if token.label == "spoken")
     page = choose(page, f"perturb-tokens-{record.id}", spoken)
     (removed,) = LocalBackend("cpu").run([Request("trio", FIRST.sample(), (DropTokens((spoken,)),))])
     after = next(answer.probability for answer in removed.answers if answer.label == record.answers[0].label)
     assert percents(verdict(page))[1] == pytest.approx(100 * after, abs=0.051)
+    choose(page, f"perturb-tokens-{record.id}")
 
 
-def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back() -> None:
-    page = debug("heads")
-    record = now(page).run.record
-    effects = measure_head_ablation(LocalBackend("cpu"), Request("trio", FIRST.sample()), record)
+def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back(
+    head_effects: list[HeadEffect], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, effects = debug("heads"), head_effects
+    already_measured(monkeypatch, effects)
     needed = min(effects, key=lambda effect: effect.effect)
     layer = say("heads-layer", layer=needed.map + 1)
     assert any(say("heads-head", layer=layer, head=needed.head + 1) in text for text in notes(page, "remark"))
@@ -112,8 +138,11 @@ def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back
     assert word(page) == before and now(page).run.request.changes == () and not notes(page, "banner")
 
 
-def test_six_methods_stand_side_by_side_each_with_its_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_six_methods_stand_side_by_side_each_with_its_test(
+    head_effects: list[HeadEffect], monkeypatch: pytest.MonkeyPatch
+) -> None:
     short_curves(monkeypatch)
+    already_measured(monkeypatch, head_effects)
     page = debug("faithfulness")
     body = markup(page)
     assert body.count("class='method-card'") == 6 and body.count("class='test'") == 6
@@ -133,14 +162,15 @@ def test_the_pages_share_the_run() -> None:
     app_page.press(page, f"example-{example.id}")
     page = press(page, "page-debug")
     assert now(page).run_example == example and "class='facts'" in markup(page)
-    page = press(page, "section-heads")
-    assert address(page)["section"] == "heads" and address(page)["example"] == "said"
+    page = press(page, "section-compare")
+    assert address(page)["section"] == "compare" and address(page)["example"] == "said"
     app_page.press(page, "page-explore")
     assert "page" not in address(page) and page.get("bidi_component")
 
 
 @pytest.mark.parametrize("section", state.SECTIONS)
-def test_every_section_opens_by_its_name_in_the_address(section: str) -> None:
+def test_every_section_opens_by_its_name_in_the_address(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExperimentRunner, "measure", lambda *_, **__: None)  # as long as everything is in progress
     page = visit(page="debug", section=section)
     assert address(page)["section"] == section == now(page).section
 
