@@ -133,8 +133,7 @@ def test_the_document_carries_both_with_method_direction_and_unit(language: Any,
             card = document[first:last]
             assert method_words(method) in card and ("answer" in card or "答案" in card)
         assert "attention weight" in document or "注意力权重" in document
-    run = made_by(plain(), depends_on="integrated")
-    assert "those against it reach −1.0" in run.to_html() or "&#8722;1.0" in run.to_html()
+    assert language == "zh" or "those against it reach −1.0" in document
 
 
 def test_a_document_without_the_second_map_says_why() -> None:
@@ -146,22 +145,23 @@ def test_the_png_of_a_run_has_both_maps_and_that_of_a_selection_one() -> None:
     def size(data: bytes) -> tuple[int, int]:
         return Image.open(io.BytesIO(data)).size
 
-    assert size(plain().png()) == (1600, 1800)
+    whole = plain().png()
+    assert size(whole) == (1600, 1800)
     assert size(plain().png(MapRef("relevance"))) == size(plain().png(token=2)) == (1600, 900)
     assert size(Run(WHOLE, replace(plain().record, relevance=None)).png()) == (1600, 900)
-    both = np.asarray(Image.open(io.BytesIO(plain().png())).convert("RGB"))
+    both = np.asarray(Image.open(io.BytesIO(whole)).convert("RGB"))
     assert (both[:900] != both[900:]).any()
 
 
 def test_figures_for_print_are_vectors_and_have_the_same_bytes_each_time() -> None:
-    for file_format, start, rasters in (("pdf", b"%PDF-", b"/Subtype /Image"), ("svg", b"<?xml", b"<image")):
+    for file_format, start, rasters in (("svg", b"<?xml", b"<image"), ("pdf", b"%PDF-", b"/Subtype /Image")):
         first, again = (plain().figure(file_format) for _ in range(2))
         assert first == again and first.startswith(start)
         of_both, of_selected = (
             data.count(rasters) for data in (first, plain().figure(file_format, MapRef("relevance")))
         )
         assert 0 < of_selected < 8 and of_both == 2 * of_selected, "pictures, spectrograms and legends alone"
-    assert b"/CIDFontType2" in plain().figure("pdf"), "TrueType, not outlines"
+    assert b"/CIDFontType2" in first, "TrueType, not outlines"
 
 
 def test_a_long_run_reads_from_its_overview_and_says_so() -> None:

@@ -8,11 +8,12 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from app_page import FULL, address, markup, notes, now, payload, press, run, short_curves, visit, word
+from app_page import EXAMPLES, FULL, address, markup, notes, now, payload, press, run, short_curves, visit, word
 from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
@@ -22,6 +23,7 @@ from streamlit.testing.v1 import AppTest
 
 import mmviz
 from mmviz.app import visitor_language as visitor
+from mmviz.app.pages.debug import audit
 from mmviz.app.pages.explore import footer
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends.local import LocalBackend
@@ -32,7 +34,6 @@ from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import FIGURES
 from mmviz.i18n.language import current_language, use_language
 from mmviz.i18n.viewer import WORDS
-from mmviz.inputs.examples import load_gallery
 from mmviz.models import CATALOGUE
 from mmviz.models.question_templates import TEMPLATES, known_words
 from mmviz.report import ViewerData
@@ -53,12 +54,17 @@ SHOWN = ("label", "help", "body", "options", "placeholder", "alt", "caption", "t
 """Fields of Streamlit's elements that a visitor reads, also with a screen reader."""
 
 
+@cache
+def shared_words() -> frozenset[str]:
+    """Returns names, and the words of the model and its questions, in small letters."""
+    model = {*known_words(), "yes", "no", "nothing", "none", "text", "picture", "sound", "image", "audio"}
+    questions = " ".join([*(example.question for example in EXAMPLES), *sum(TEMPLATES.values(), ()), *CATALOGUE])
+    return frozenset(word.lower() for word in (*NAMES, *model, *re.findall(r"[A-Za-z]+", questions)))
+
+
 def english_words(text: str) -> set[str]:
     """Returns the English words of a text that are neither names nor words of the model or its questions."""
-    model = {*known_words(), "yes", "no", "nothing", "none", "text", "picture", "sound", "image", "audio"}
-    questions = " ".join([*(example.question for example in load_gallery()), *sum(TEMPLATES.values(), ()), *CATALOGUE])
-    known = {word.lower() for word in (*NAMES, *model, *re.findall(r"[A-Za-z]+", questions))}
-    return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in known}
+    return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in shared_words()}
 
 
 def visible_text(page: AppTest) -> str:
@@ -122,7 +128,7 @@ def settled(page: AppTest) -> AppTest:
 # the page
 
 
-def test_the_address_makes_the_page_chinese_and_english_is_the_default() -> None:
+def test_the_address_or_the_switch_makes_the_page_chinese_and_english_is_the_default() -> None:
     page = visit(lang="zh", query="9999")
     assert [button.label for button in page.button[:2]] == ["探索", "调试"] and page.button("run").label == "运行"
     assert "在融合模型内部" in markup(page) and "回答正确。" in markup(page)
@@ -135,13 +141,13 @@ def test_the_address_makes_the_page_chinese_and_english_is_the_default() -> None
     assert not english_words(re.sub(r"\{\w+\}", " ", viewer)), "in the viewer"
     press(press(page, "own"), "run")
     assert notes(page, "error") == ["<div class='note error' role='alert'>没有输入。请提供图像、文本或音频。</div>"]
-    other = visit()
-    assert other.button("run").label == "Run" and "lang" not in address(other), "another visitor"
-    assert payload(other)[0]["texts"] == WORDS and payload(other)[0]["language"] == "en"
+    another_visitor_has_english_and_switches()
 
 
-def test_the_switch_changes_the_language_and_the_address_keeps_it() -> None:
+def another_visitor_has_english_and_switches() -> None:
     page = visit(query="9999")
+    assert page.button("run").label == "Run" and "lang" not in address(page)
+    assert payload(page)[0]["texts"] == WORDS and payload(page)[0]["language"] == "en"
     assert "does not have (query)" in notes(page, "remark")[0]
     press(page, "language-zh")
     assert page.button("run").label == "运行" and address(page)["lang"] == "zh"
@@ -180,6 +186,7 @@ def _only_the_button() -> bool:
 @pytest.mark.parametrize("section", ["effect", "heads", "faithfulness", "compare", "audit"])
 def test_every_section_of_debug_is_chinese(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
     short_curves(monkeypatch)
+    monkeypatch.setattr(audit, "load_gallery", lambda: [FULL, *(e for e in EXAMPLES if e.image is None)][:2])
     with use_language("zh"):  # AppTest words the choices itself
         page = settled(visit(lang="zh", page="debug", section=section))
     assert not english_words(visible_text(page))
@@ -243,14 +250,13 @@ def test_chinese_text_passes_through_every_view(chinese_run: mmviz.Run) -> None:
     assert spans[0][0] == 0 and spans[-1][1] == len(QUESTION)
     again = mmviz.Run.load(_saved(chinese_run))
     assert again.sample.text == QUESTION
-    for language in ("en", "zh"):
-        with use_language(language):  # type: ignore[arg-type]
-            header, _ = decode(ViewerData(chinese_run).to_bytes())
-            assert "".join(piece for piece, _ in header["text_pieces"]["tokens"]) == QUESTION
-            assert len(chinese_run.to_html()) > 10_000
-            assert Image.open(io.BytesIO(chinese_run.png())).size[0] == 1600
-            matrix = token_matrix(np.eye(len(chinese_run.tokens)), chinese_run.tokens, chinese_run.tokens, QUESTION, 1)
-            assert QUESTION[:5] in matrix.layout.title.text
+    with use_language("zh"):
+        header, _ = decode(ViewerData(chinese_run).to_bytes())
+        assert "".join(piece for piece, _ in header["text_pieces"]["tokens"]) == QUESTION
+        assert len(chinese_run.to_html()) > 10_000
+        assert Image.open(io.BytesIO(chinese_run.png())).size[0] == 1600
+        matrix = token_matrix(np.eye(len(chinese_run.tokens)), chinese_run.tokens, chinese_run.tokens, QUESTION, 1)
+        assert QUESTION[:5] in matrix.layout.title.text
 
 
 def _saved(example_run: mmviz.Run) -> Any:
@@ -276,6 +282,7 @@ def test_the_viewers_data_are_in_the_readers_language(chinese_run: mmviz.Run) ->
     english = decode(data.to_bytes())[0]
     with use_language("zh"):
         header = decode(data.to_bytes())[0]
+    assert "".join(piece for piece, _ in english["text_pieces"]["tokens"]) == QUESTION
     assert english["language"] == "en" and header["language"] == "zh-CN"
     assert header["texts"]["comma"] != english["texts"]["comma"]
     assert header["streams"]["tokens"]["name"][-1].endswith(" 秒")
