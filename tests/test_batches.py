@@ -167,9 +167,9 @@ CHANGES = {
 
 @pytest.mark.parametrize("changes", CHANGES)
 def test_changes_hold_in_a_batch(backend: LocalBackend, changes: str) -> None:
-    requests = [Request("trio", sample, CHANGES[changes]) for sample in samples()[:3]]
+    requests = [Request("trio", sample, CHANGES[changes]) for sample in samples()[:2]]
     records = backend.run(requests)
-    assert {shared(record) for record in records} == {3}
+    assert {shared(record) for record in records} == {2}
     for request, record in zip(requests, records, strict=True):
         assert_equal(record, backend.run([request])[0])
 
@@ -232,8 +232,8 @@ def test_a_call_that_fails_is_made_for_each_sample_by_itself(monkeypatch: pytest
             raise problem
 
         monkeypatch.setattr(model, "batch_output", fail, raising=False)
-        records = own.run([Request("trio", sample) for sample in samples()[:3]])
-        assert [shared(record) for record in records] == [1, 1, 1]
+        records = own.run([Request("trio", sample, maps=False) for sample in samples()[:2]])
+        assert [shared(record) for record in records] == [1, 1]
     assert own.most_samples == 1, "half of the samples that were too many for the memory"
 
 
@@ -336,31 +336,31 @@ def test_a_queue_that_closes_finishes_what_runs_and_cancels_what_waits() -> None
     assert running.result(0) is not None and waiting.cancelled() and backend.started == 1
 
 
-def test_clients_of_a_service_share_calls_and_get_their_own_records() -> None:
-    local = LocalBackend("cpu")
-    requests = [Request("trio", sample) for sample in samples()[:6]]
-    with running_service(local) as url, ThreadPoolExecutor(6) as pool:
-        with local._lock:  # so that all of them wait before the first run begins
-            futures = [pool.submit(RemoteBackend(url, deadline=60).run, [request]) for request in requests * 2]
-            wait_until(lambda: pool._work_queue.qsize() == 6, "the clients did not start")
+def test_clients_of_a_service_share_calls_and_get_their_own_records(backend: LocalBackend) -> None:
+    requests = [Request("trio", sample) for sample in samples()[:3]]
+    alone = [backend.run([request])[0] for request in requests]
+    with running_service(backend) as url, ThreadPoolExecutor(6) as pool:
+        with backend._lock:  # so that all of them wait before the first run begins
+            futures = [pool.submit(RemoteBackend(url, deadline=60).run, [request]) for request in requests * 3]
+            wait_until(lambda: pool._work_queue.qsize() == 3, "the clients did not start")
         records = [future.result(60)[0] for future in futures]
     assert max(map(shared, records)) > 1
-    for request, record in zip(requests * 2, records, strict=True):
-        expected = local.run([request])[0]
+    for expected, record in zip(alone * 3, records, strict=True):
         assert record.streams == expected.streams
         assert_close(record.maps[-1].weights, expected.maps[-1].weights)
 
 
-def test_the_requests_of_a_replica_share_a_call_and_one_that_cannot_be_read_fails_alone() -> None:
+def test_the_requests_of_a_replica_share_a_call_and_one_that_cannot_be_read_fails_alone(
+    backend: LocalBackend,
+) -> None:
     replica = Replica(None)
     bodies = [wire.request_to_bytes(Request("trio", sample)) for sample in samples()[:3]]
     results = replica._run([*bodies[:2], b"no npz", bodies[2]])
     assert [succeeded for succeeded, _, _ in results] == [True, True, False, True]
     records = [wire.record_from_bytes(data) for succeeded, data, _ in results if succeeded]
     assert [shared(record) for record in records] == [3] * 3
-    assert [len(record.streams["tokens"]) for record in records] == [
-        len(LocalBackend("cpu").run([Request("trio", sample)])[0].streams["tokens"]) for sample in samples()[:3]
-    ]
+    alone = [backend.run([Request("trio", sample, maps=False)])[0] for sample in samples()[:3]]
+    assert [record.streams for record in records] == [record.streams for record in alone]
 
 
 def test_padding_is_taken_out_of_maps_streams_and_links() -> None:

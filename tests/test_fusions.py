@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from mmviz.models.fusion_networks import (
 )
 from mmviz.models.int8_weights import packed, unpacked
 from mmviz.models.trio_model import BundledTrio
-from mmviz.models.trio_network import FRAMES, TrioConfig
+from mmviz.models.trio_network import FRAMES, TrioConfig, TrioOutput
 from mmviz.training.evaluate.compare_fusions import ALL, _best_maps, is_cross_modal, markdown
 from mmviz.training.evaluate.metrics import Score
 from mmviz.training.fit.data import ExampleEncoder, Recipe
@@ -39,7 +40,7 @@ from mmviz.training.fit.pairs import PairStream
 from mmviz.training.fit.train import TrainingSession, run_session
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
-from mmviz.types import DropModality, DropTokens, MmvizError, Modality, Request
+from mmviz.types import AttentionRecord, DropModality, DropTokens, MmvizError, Modality, Request
 
 pytestmark = pytest.mark.slow
 
@@ -47,11 +48,12 @@ SIZES = [5, PATCHES**2, FRAMES]
 PART = {"text": slice(1, 6), "image": slice(6, 150), "audio": slice(150, 200)}
 
 
-@pytest.fixture(scope="module")
-def backend() -> LocalBackend:
-    return LocalBackend("cpu")
+@cache
+def record_of(backend: LocalBackend, kind: str) -> AttentionRecord:
+    return backend.run([Request(kind, FULL.sample())])[0]
 
 
+@cache
 def new_network(kind: str) -> FusionNetwork:
     torch.manual_seed(0)
     return FusionNetwork(TrioConfig(40, (1, 2, 3), (), layers=4, mlp_ratio=2), kind).eval()
@@ -62,13 +64,19 @@ def tokens() -> tuple[Tensor, Tensor]:
     return torch.randn(1, 200, 192), torch.ones(1, 200, dtype=torch.bool)
 
 
+@cache
+def fused(kind: str, changed: str = "") -> TrioOutput:
+    """Returns what a new network computes of the tokens, those of a stream ``changed``."""
+    model, (x, valid_mask) = new_network(kind), tokens()
+    if changed:
+        x[:, PART[changed]] = x[:, PART[changed]].flip(-1)  # the layer norm would remove a shift
+    with torch.no_grad():
+        return model.fuse(x, valid_mask, SIZES)
+
+
 def depends(kind: str, of: str, on: str, layer: int) -> bool:
     """Returns whether the states of stream ``of`` after a layer change with the tokens of stream ``on``."""
-    model, (x, valid_mask) = new_network(kind), tokens()
-    other = x.clone()
-    other[:, PART[on]] = x[:, PART[on]].flip(-1)  # the layer norm would remove a shift
-    with torch.no_grad():
-        first, second = (model.fuse(z, valid_mask, SIZES).states[layer][:, PART[of]] for z in (x, other))
+    first, second = (output.states[layer][:, PART[of]] for output in (fused(kind), fused(kind, on)))
     return not torch.equal(first, second)
 
 
@@ -91,13 +99,8 @@ def test_crossmodal_pairs_connect_modalities_in_the_first_layer(of: str, on: str
 
 @pytest.mark.parametrize("kind", FUSION_KINDS)
 def test_the_answer_depends_on_all_three_modalities(kind: str) -> None:
-    model, (x, valid_mask) = new_network(kind), tokens()
-    with torch.no_grad():
-        plain = model.fuse(x, valid_mask, SIZES).logits
-        for part in PART.values():
-            other = x.clone()
-            other[:, part] = x[:, part].flip(-1)
-            assert not torch.allclose(plain, model.fuse(other, valid_mask, SIZES).logits, atol=1e-5)
+    for stream in STREAMS:
+        assert not torch.allclose(fused(kind).logits, fused(kind, stream).logits, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", FUSION_KINDS)
@@ -113,7 +116,7 @@ def test_padding_has_no_effect(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_maps_come_from_the_modules_and_streams_of_the_kind(backend: LocalBackend, kind: str) -> None:
-    (record,) = backend.run([Request(kind, FULL.sample())])
+    record = record_of(backend, kind)
     if kind in ("trio", REDUCED):
         assert {(attn_map.queries, attn_map.keys) for attn_map in record.maps} == {("tokens", "tokens")}
     else:
@@ -130,7 +133,7 @@ def test_maps_come_from_the_modules_and_streams_of_the_kind(backend: LocalBacken
 
 @pytest.mark.parametrize("kind", COMPARED)
 def test_capture_does_not_change_the_answers(backend: LocalBackend, kind: str) -> None:
-    captured, plain = (backend.run([Request(kind, FULL.sample(), maps=maps)])[0] for maps in (True, False))
+    captured, (plain,) = record_of(backend, kind), backend.run([Request(kind, FULL.sample(), maps=False)])
     assert [answer.label for answer in captured.answers[:5]] == [answer.label for answer in plain.answers[:5]]
     assert captured.answers[0].probability == pytest.approx(plain.answers[0].probability, abs=1e-6)
 
@@ -138,11 +141,12 @@ def test_capture_does_not_change_the_answers(backend: LocalBackend, kind: str) -
 @pytest.mark.parametrize("kind", COMPARED)
 def test_a_dropped_modality_equals_a_missing_one(backend: LocalBackend, kind: str) -> None:
     sample = FULL.sample()
-    for modality, name in ((Modality.IMAGE, "image"), (Modality.AUDIO, "audio")):
-        sweep = backend.run([Request(kind, sample, maps=False, sweep=((), (DropModality(modality),)))])[0]
-        (missing,) = backend.run([Request(kind, replace(sample, **{name: None}), maps=False)])
-        assert sweep.sweep is not None
-        dropped = dict(zip((answer.label for answer in sweep.answers), np.exp(sweep.sweep[1]), strict=True))
+    modalities = (Modality.IMAGE, Modality.AUDIO)
+    sweep = backend.run([Request(kind, sample, maps=False, sweep=tuple((DropModality(m),) for m in modalities))])[0]
+    assert sweep.sweep is not None
+    for modality, row in zip(modalities, sweep.sweep, strict=True):
+        (missing,) = backend.run([Request(kind, replace(sample, **{modality.value: None}), maps=False)])
+        dropped = dict(zip((answer.label for answer in sweep.answers), np.exp(row), strict=True))
         for answer in missing.answers[:10]:
             assert dropped[answer.label] == pytest.approx(answer.probability, abs=1e-5)
 
@@ -154,13 +158,13 @@ def test_dropping_single_tokens_of_several_streams_is_refused(backend: LocalBack
 
 
 @pytest.mark.parametrize("kind", COMPARED)
-def test_encoders_are_those_of_trio(kind: str) -> None:
-    model, trio = FusionModel("cpu", kind), BundledTrio("cpu").module
+def test_encoders_are_those_of_trio(backend: LocalBackend, kind: str) -> None:
+    model, trio = backend._models[kind], backend._models["trio"]
     part = model.module if kind == REDUCED else model.module.get_submodule("trio")
     for name in FROZEN:
-        own, theirs = (module.get_submodule(name).state_dict() for module in (part, trio))
+        own, theirs = (module.get_submodule(name).state_dict() for module in (part, trio.module))
         assert own.keys() == theirs.keys() and all(torch.equal(own[key], theirs[key]) for key in own)
-    assert model.card.weights_digest != BundledTrio("cpu").card.weights_digest
+    assert model.card.weights_digest != trio.card.weights_digest
 
 
 def test_weights_of_another_kind_are_refused() -> None:

@@ -146,7 +146,7 @@ def test_the_expected_answer_is_that_of_the_training_world() -> None:
     bank: Any = Voices()
     world, rng, checked = World(("noto",), bank), np.random.default_rng(0), dict.fromkeys(FAMILIES, 0)
     for count in (1, 1, 2, 2, 3, 4, 5) * 6:
-        example = world.example(rng, FAMILIES, count)
+        example = world.example(rng, FAMILIES, count, strength=0.0, busy=False)
         for question in example.questions:
             answer = expected_answer(question.text, example.scene.things, example.sound.word)
             assert answer == question.answer, (question.text, example.scene.things, example.sound.word)
@@ -327,7 +327,9 @@ def test_the_gallery_of_the_assets_is_the_declared_one() -> None:
 @needs_build
 @pytest.mark.slow
 @pytest.mark.parametrize("item", GALLERY, ids=lambda item: item.id)
-def test_everything_claimed_of_an_example_holds_for_the_weights_of_the_assets(item: GalleryItem) -> None:
+def test_everything_claimed_of_an_example_holds_for_the_weights_of_the_assets(
+    item: GalleryItem, backend: LocalBackend
+) -> None:
     entry = next(entry for entry in ENTRIES if entry["id"] == item.id)
     sample = next(example for example in load_gallery() if example.id == item.id).sample()
     size = (sample.image.width, sample.image.height) * 2 if sample.image else ()
@@ -335,7 +337,7 @@ def test_everything_claimed_of_an_example_holds_for_the_weights_of_the_assets(it
         Thing(thing["word"], tuple(edge / side for edge, side in zip(thing["box"], size, strict=True)))
         for thing in entry["things"]
     ]
-    example = MeasuredExample(LocalBackend("cpu"), sample, entry["truth"], things)
+    example = MeasuredExample(backend, sample, entry["truth"], things)
     claims = (*item.claims, *lesson_claims(item.id))
     verdicts = check(example, claims)
     assert all(verdict.holds for verdict in verdicts), f"{claims[len(verdicts) - 1]}: {verdicts[-1].figure}"

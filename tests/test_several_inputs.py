@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from picture_family_checks import Checkpoint
 from PIL import Image
 from several_input_checks import several_pictures_at_their_places, several_sounds_at_their_moments
-from test_huggingface_places import block_of, entering, picture_stream, streams_of
+from test_huggingface_places import entering, picture_stream, streams_and_blocks
 
 from mmviz import InputError, MmvizError, Modality, PictureBox, PixelBox, Run, Seconds, VideoPatch, make_sample
 from mmviz.backends import wire
@@ -40,6 +41,7 @@ GREY, BLUE = (np.full((60, 90, 3), value, np.uint8) for value in (100, (0, 0, 25
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkpoint]:
     folder = tmp_path_factory.mktemp("several")
 
+    @cache
     def saved(name: str) -> Checkpoint:
         path = tiny_checkpoints.save_checkpoint(name, folder)
         return Checkpoint(name, str(path), load(f"hf:{path}", "cpu"))
@@ -171,13 +173,14 @@ def test_moments_lie_in_their_own_sound(checkpoint: Callable[[str], Checkpoint])
 
 def test_a_frame_of_a_video_changes_the_patches_of_its_moment(checkpoint: Callable[[str], Checkpoint]) -> None:
     model = checkpoint("llava").model
-    streams = streams_of(model, make_sample(video=_gif(4), text="What is this?"))
+    sample = make_sample(video=_gif(4), text="What is this?")
+    streams, blocks = streams_and_blocks(model, sample)
     tower = picture_stream(streams)
     places = [token.location for token in streams[tower] if isinstance(token.location, VideoPatch)]
     assert sorted({(place.start, place.end) for place in places}) == [(0, 0.5), (0.5, 1), (1, 1.5), (1.5, 2)]
-    block = block_of(model, make_sample(video=_gif(4), text="What is this?"), tower)
-    before = entering(model, make_sample(video=_gif(4), text="What is this?"), block)
-    change = np.abs(entering(model, make_sample(video=_gif(4, white=2), text="What is this?"), block) - before).max(1)
+    before = entering(model, sample, blocks[tower])
+    changed_sample = make_sample(video=_gif(4, white=2), text="What is this?")
+    change = np.abs(entering(model, changed_sample, blocks[tower]) - before).max(1)
     changed = {streams[tower][k].location.start for k in np.flatnonzero(change > 1e-5)}  # type: ignore[union-attr]
     assert changed == {1.0}
 

@@ -15,7 +15,7 @@ import tiny_sound_checkpoints  # first: it sets what transformers reads
 import torch
 from numpy.typing import NDArray
 from several_input_checks import several_sounds_at_their_moments
-from test_huggingface_places import block_of, entering, streams_of
+from test_huggingface_places import entering, streams_and_blocks, streams_of
 
 from mmviz import Modality, Run, Sample, Seconds, Token, make_sample
 from mmviz.backends.local import LocalBackend
@@ -78,9 +78,9 @@ def test_a_beep_changes_only_the_tokens_whose_place_it_meets(
 ) -> None:
     model, wave = model_of(name), noise()
     sample = sample_of(model, wave)
-    streams = streams_of(model, sample)
+    streams, blocks = streams_and_blocks(model, sample)
     stream = sound_stream(streams)
-    tokens, block = streams[stream], block_of(model, sample, stream)
+    tokens, block = streams[stream], blocks[stream]
     if name == "moonshine":  # its group norm compares each moment with the whole sound
         monkeypatch.setattr(model.module.model.encoder.groupnorm, "forward", lambda states: states)
     before = entering(model, sample, block)

@@ -155,7 +155,7 @@ def test_answers_are_the_same_without_maps(backend: LocalBackend, sample: Sample
 def test_a_dropped_token_is_left_out_of_the_sequence(backend: LocalBackend, sample: Sample) -> None:
     dropped = [3, 9, 40, 41, 160]
     record = run(backend, sample, "trio", DropTokens(tuple(dropped)), maps=True)
-    model: Any = BundledTrio("cpu")
+    model: Any = backend._models["trio"]
     ready = model.prepare(sample)
     trio, given = model.module, ready.tensors
     with torch.no_grad():
@@ -235,8 +235,13 @@ def count_rows(module: nn.Module, path: str = "") -> list[int]:
     return rows
 
 
-def test_an_image_that_all_variants_share_is_encoded_once(sample: Sample) -> None:
-    model = BundledTrio("cpu")
+@pytest.fixture(scope="module")
+def model() -> BundledTrio:
+    """A model with hooks that count, for which reason no other file may have it."""
+    return BundledTrio("cpu")
+
+
+def test_an_image_that_all_variants_share_is_encoded_once(model: BundledTrio, sample: Sample) -> None:
     backend = LocalBackend("cpu", {"trio": model})
     run(backend, sample, "trio")  # what it does not know of a sample is read once
     images, clips = (count_rows(model.module, name) for name in ("encoders.picture", "encoders.sound"))
@@ -257,8 +262,7 @@ def test_an_image_that_all_variants_share_is_encoded_once(sample: Sample) -> Non
     assert images == [1] and clips == [], "the replaced one"
 
 
-def test_a_sweep_can_be_stopped(sample: Sample) -> None:
-    model = BundledTrio("cpu")
+def test_a_sweep_can_be_stopped(model: BundledTrio) -> None:
     backend = LocalBackend("cpu", {"trio": model})
     calls_of_model = count_rows(model.module, "fusion_input")
     request = Request("trio", Sample(text="what was said"), maps=False, sweep=((DropTokens((1,)),),) * (2 * ROWS + 1))

@@ -66,7 +66,7 @@ def whole_words(encoded: Encoding, text: str, unknown: int) -> list[tuple[int, s
 def patches_of(image: ImageInput | None, notices: list[Notice]) -> tuple[Tensor, list[Token]]:
     """Returns pixels as the encoder reads them, float32 ``[3, 384, 384]``; patches in pixels of the original."""
     if image is None:
-        return torch.zeros(3, SIDE, SIDE), []
+        return torch.zeros(3, SIDE, SIDE, dtype=torch.float32), []
     if image.width != image.height:
         notices.append(Notice("image-squeezed", {"width": image.width, "height": image.height}))
     resized = Image.fromarray(image.pixels).resize((SIDE, SIDE), Image.Resampling.BOX)
