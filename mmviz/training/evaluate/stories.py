@@ -22,8 +22,8 @@ from mmviz.training.evaluate.metrics import SPEECH_FAMILIES, Case, cases, is_in_
 from mmviz.training.world.examples import World
 from mmviz.types import AttentionRecord, Modality, PixelBox, Request, Seconds, Token
 
-SEED = 303
-"""The seed that is reported; 101 tuned the method, and 202 chose between two variants of it."""
+SEED = 404
+"""The seed that is reported; 101 tuned the method, and 11, 12, 13, 202 and 303 were looked at while it was changed."""
 HALF = 0.5
 """So much of a step's tokens of one modality must lie in a place for the step to be about it."""
 
