@@ -50,7 +50,7 @@ def test_the_serving_benchmark_prints_runs_a_second_by_samples_in_a_call() -> No
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]
-    assert rows[0] == ["asked for", "samples in a call", "runs / s", "ratio to 1", "shared"] and len(rows) == 2 + 4 * 2
+    assert rows[0] == ["request", "samples in a call", "runs / s", "ratio to 1", "shared"] and len(rows) == 2 + 4 * 2
     for _, size, rate, ratio, shared in rows[2:]:
         assert float(rate) > 0 and shared == ("0 of 1" if size == "1" else "2 of 2")
         assert ratio == "1.00" if size == "1" else float(ratio) > 0
