@@ -16,7 +16,12 @@ GRACE = 30.0
 
 
 def keep_download_addresses() -> None:
-    """Has the addresses of an earlier drawing of the page lead to its files for a while longer."""
+    """Has the addresses of an earlier drawing of the page lead to its files for a while longer.
+
+    Leaves a Streamlit whose manager is built otherwise as it is.
+    """
+    if not all(hasattr(MediaFileManager, name) for name in ("_remove_orphaned_deferred_callables", "_drop_deferred_id")):
+        return
     MediaFileManager._remove_orphaned_deferred_callables = _forget_later  # type: ignore[assignment,method-assign]
 
 
