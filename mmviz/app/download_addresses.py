@@ -20,7 +20,9 @@ def keep_download_addresses() -> None:
 
     Leaves a Streamlit whose manager is built otherwise as it is.
     """
-    if not all(hasattr(MediaFileManager, name) for name in ("_remove_orphaned_deferred_callables", "_drop_deferred_id")):
+    if not all(
+        hasattr(MediaFileManager, name) for name in ("_remove_orphaned_deferred_callables", "_drop_deferred_id")
+    ):
         return
     MediaFileManager._remove_orphaned_deferred_callables = _forget_later  # type: ignore[assignment,method-assign]
 
