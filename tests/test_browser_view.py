@@ -129,7 +129,7 @@ def test_a_pin_sends_no_maps(visit_to: Visit, server: str) -> None:
     received: list[int] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(len(data))))
     page.reload()
-    page.locator(f"{VIEWER}[data-ready=true]").wait_for()
+    page.locator(f"{VIEWER}[data-complete=true]").wait_for()
     settle(page)
     whole = sum(received)
     assert whole > 1_000_000, "the maps were sent"
