@@ -99,7 +99,7 @@ def wider_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality)
     Those of which seven tenths were there before are left out. Layers with the largest amounts are first. Raises
     ``LookupError`` for a record without maps.
     """
-    clusters: list[ChosenTokens] = []
+    clusters = []
     layers = sorted(_by_layer(record, queries, keys), key=lambda layer: -layer[1].max())
     for stream, amounts in layers:
         largest = largest_cluster(int((amounts > 0).sum()))
@@ -107,10 +107,18 @@ def wider_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality)
             grown = _grown(record.streams[stream], amounts, int(amounts.argmax()), share)
             cluster = surrounded(record, ChosenTokens(tuple(grown), stream))
             if len(cluster.tokens) <= largest:
-                if not any(cluster_overlap(cluster, other) > SAME for other in clusters):
-                    clusters.append(cluster)
+                clusters.append(cluster)
                 break
-    return clusters
+    return distinct_clusters(clusters)
+
+
+def distinct_clusters(clusters: Sequence[ChosenTokens]) -> list[ChosenTokens]:
+    """Returns ``clusters`` without those that overlap more than `SAME` with one that is kept before them."""
+    kept: list[ChosenTokens] = []
+    for cluster in clusters:
+        if not any(cluster_overlap(cluster, other) > SAME for other in kept):
+            kept.append(cluster)
+    return kept
 
 
 def surrounded(record: AttentionRecord, cluster: ChosenTokens) -> ChosenTokens:

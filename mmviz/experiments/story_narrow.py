@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmviz.analysis.key_clusters import SAME, cluster_overlap, nearest_queries, query_clusters, surrounded
+from mmviz.analysis.key_clusters import distinct_clusters, nearest_queries, query_clusters, surrounded
 from mmviz.experiments.route_cut import LayerWindow, route_windows
 from mmviz.experiments.story_search import KEPT, LEAST, READERS, Cutter, Step
 from mmviz.types import AttentionRecord, ChosenTokens, Modality, TokenGroup
@@ -20,12 +20,8 @@ def _places(record: AttentionRecord, tried: Sequence[Step], group: TokenGroup) -
     """Returns the clusters of the modality ``group`` that were tried as keys, each once; none of any other group."""
     if not isinstance(group, Modality):
         return []
-    own = [candidate.keys for candidate in tried if candidate.modality is group]
-    places: list[ChosenTokens] = []
-    for place in own:
-        if isinstance(place, ChosenTokens) and not any(cluster_overlap(place, other) > SAME for other in places):
-            places.append(place)
-    return places
+    own = (candidate.keys for candidate in tried if candidate.modality is group)
+    return distinct_clusters([keys for keys in own if isinstance(keys, ChosenTokens)])
 
 
 def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all_tried: Sequence[Step]) -> list[Step]:

@@ -24,11 +24,11 @@ _DIGEST = hashlib.sha256(_CONTENT.encode()).hexdigest()[:16]
 
 
 def _source(name: str) -> str:
-    packed = base64.b64encode(zlib.compress(_CONTENT.encode(), 9)).decode()
-    return (_FOLDER / name).read_text(encoding="utf-8").replace("DIGEST", _DIGEST).replace("PACKED", packed)
+    return (_FOLDER / name).read_text(encoding="utf-8").replace("DIGEST", _DIGEST)
 
 
-_code = st.components.v2.component("mmviz_viewer_script", js=_source("viewer_code.js"))
+_packed = base64.b64encode(zlib.compress(_CONTENT.encode(), 9)).decode()
+_code = st.components.v2.component("mmviz_viewer_script", js=_source("viewer_code.js").replace("PACKED", _packed))
 _viewer = st.components.v2.component("mmviz_viewer", js=_source("viewer_loader.js"))
 
 

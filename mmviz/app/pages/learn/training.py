@@ -39,9 +39,8 @@ def training(context: LessonContext) -> None:
 def _slides(context: LessonContext) -> None:
     """The training now, its pictures, and the recorded training of the bundled model, each on a slide of its own."""
     live_training(context)
-    examples = [next(example for example in load_gallery() if example.id == name) for name in EXAMPLES]
     try:
-        recorded = [(example, _viewer_data(example.id)) for example in examples]
+        recorded = [(example, _viewer_data(example.id)) for example in map(_example, EXAMPLES)]
     except (MmvizError, ValueError):  # the weights have changed since the recording
         with context.in_part("bundled"):
             widgets.note(say("learn-training-none"), "remark")
@@ -55,7 +54,7 @@ def _slides(context: LessonContext) -> None:
 
 def _bundled(context: LessonContext) -> None:
     """The linked viewer with the attention of every recorded snapshot of training."""
-    examples = [next(example for example in load_gallery() if example.id == name) for name in EXAMPLES]
+    examples = list(map(_example, EXAMPLES))
     left, right = st.columns([1, 2.2], gap="medium", vertical_alignment="bottom")
     with left:
         example = context.choice("example", examples, examples[0], lambda example: example.question)
@@ -79,6 +78,10 @@ def _numbers(context: LessonContext, example: Example, data: TrainingViewerData)
             context.number(code, f"{probability:.1%}", answer=timeline.answers[answer])
 
 
+def _example(name: str) -> Example:
+    return next(example for example in load_gallery() if example.id == name)
+
+
 @lru_cache(maxsize=len(EXAMPLES))
 def _viewer_data(name: str) -> TrainingViewerData:
     """The attention of an example during training, on the tokens of its recorded run.
@@ -87,8 +90,7 @@ def _viewer_data(name: str) -> TrainingViewerData:
         MmvizError: The run was recorded with other weights.
         ValueError: The run has other tokens.
     """
-    example = next(example for example in load_gallery() if example.id == name)
-    run = run_sample(example.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
+    run = run_sample(_example(name).sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
     return TrainingViewerData(run, unpack((assets_dir() / "learning" / f"{name}.npz").read_bytes()))
 
 
