@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_prompt_is_shown_and_can_be_changed(qwen2_audio_folder: Path, monkey
     run(page)
     second = record_of(page)
     assert second.made_by["prompt"].startswith("system: Be brief. user:") and len(second.made_by["answer"]) == 4
-    assert second.answers[0].label in word(page) or second.answers[0].label.startswith(("<", "&"))
+    assert second.answers[0].label in html.unescape(word(page))
     page.text_area(key=f"setting-{second.id}-template").set_value("{{ nothing( }}")
     page.button(key="FormSubmitter:prompt-settings-Run with these settings").click()
     run(page)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import hf_factories
@@ -158,10 +159,16 @@ CUTS: dict[str, list[CutRoute]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def models(checkpoint: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns a model by its kind; each is made once."""
+    return cache(lambda kind: MODELS[kind](checkpoint))
+
+
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-def test_every_cut_is_minus_infinity(kind: str, implementation: str, checkpoint: Callable[[str], Any]) -> None:
-    model = MODELS[kind](checkpoint)
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_every_cut_is_minus_infinity(kind: str, implementation: str, models: Callable[[str], Any]) -> None:
+    model = models(kind)
     model.module.set_attn_implementation(implementation)
     backend, sample = LocalBackend("cpu", {NAME: model}), sample_for(kind)
     plain = backend.run([Request(NAME, sample)])[0]
@@ -189,23 +196,22 @@ def test_every_cut_is_minus_infinity(kind: str, implementation: str, checkpoint:
 
 
 @pytest.mark.parametrize("kind", ["t5", "llava"])
-@pytest.mark.parametrize(
-    "cut", [CutRoute(TEXT, IMAGE, layers=()), CutRoute(TEXT, TEXT, heads=()), CutRoute(ChosenTokens(()), TEXT)]
-)
-def test_cutting_nothing_changes_nothing(kind: str, cut: CutRoute, checkpoint: Callable[[str], Any]) -> None:
-    backend, sample = LocalBackend("cpu", {NAME: MODELS[kind](checkpoint)}), sample_for(kind)
-    plain, same = (backend.run([Request(NAME, sample, changes)])[0] for changes in ((), (cut,)))
-    assert same.answers == plain.answers and same.notices == plain.notices
-    for attn_map, other in zip(same.maps, plain.maps, strict=True):
-        assert np.array_equal(attn_map.weights, other.weights)
+def test_cutting_nothing_changes_nothing(kind: str, models: Callable[[str], Any]) -> None:
+    backend, sample = LocalBackend("cpu", {NAME: models(kind)}), sample_for(kind)
+    plain = backend.run([Request(NAME, sample)])[0]
+    for cut in (CutRoute(TEXT, IMAGE, layers=()), CutRoute(TEXT, TEXT, heads=()), CutRoute(ChosenTokens(()), TEXT)):
+        same = backend.run([Request(NAME, sample, (cut,))])[0]
+        assert same.answers == plain.answers and same.notices == plain.notices
+        for attn_map, other in zip(same.maps, plain.maps, strict=True):
+            assert np.array_equal(attn_map.weights, other.weights)
 
 
 @pytest.mark.parametrize("kind", ["t5", "llava"])
 def test_the_edges_of_a_head_are_masked_as_by_hand(
-    kind: str, checkpoint: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    kind: str, models: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head_edges, "DEAD", 0.0)  # random weights move the answer by little
-    model = MODELS[kind](checkpoint)
+    model = models(kind)
     backend, sample = LocalBackend("cpu", {NAME: model}), sample_for(kind)
     plain = backend.run([Request(NAME, sample)])[0]
     written = tuple(plain.made_by.get("answer", ()))
