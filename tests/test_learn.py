@@ -111,7 +111,7 @@ def test_tokens(gallery_run: Run) -> None:
     assert all(f"<b>{count}</b>" in markup(page) for count in counts.values() if count)
 
 
-@pytest.mark.parametrize("power", ["0.50", "1.00"])
+@pytest.mark.parametrize("power", ["0.00", "0.50", "1.00"])
 def test_scores(gallery_run: Run, power: str) -> None:
     page = lesson("scores", layer="2", head="1", query="3", key="7", power=power)
     metrics, vectors = numbers(page), layer_tensors(2)
@@ -127,7 +127,9 @@ def test_scores(gallery_run: Run, power: str) -> None:
         assert weights.max() == pytest.approx(gallery_run.record.maps[2].weights[1, 3].max(), abs=1e-5)
 
 
-@pytest.mark.parametrize(("temperature", "masked"), [(1.0, ()), (0.5, (Modality.TEXT, Modality.AUDIO))])
+@pytest.mark.parametrize(
+    ("temperature", "masked"), [(1.0, ()), (2.0, (Modality.IMAGE,)), (0.5, (Modality.TEXT, Modality.AUDIO))]
+)
 def test_softmax(gallery_run: Run, temperature: float, masked: tuple[Modality, ...]) -> None:
     present = [modality for modality in Modality if any(token.modality is modality for token in gallery_run.tokens)]
     indices = ".".join(str(present.index(modality)) for modality in masked)
