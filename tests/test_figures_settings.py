@@ -27,7 +27,6 @@ from processes import ROOT
 from records import plain
 from test_lens_figures import lens_of
 
-from mmviz.explain import Run
 from mmviz.figures.difference import signed_matrix, signed_modalities
 from mmviz.figures.faithfulness_curves import curve_figure
 from mmviz.figures.fonts import missing_characters
@@ -106,8 +105,8 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
 """Every figure of Plotly."""
 
 
-def pixels(run: Run) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(run.png())).convert("RGBA"))
+def pixels(png: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +119,7 @@ def png() -> bytes:
 @pytest.fixture(scope="module")
 def expected(png: bytes) -> NDArray[np.uint8]:
     """The pixels of that figure."""
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+    return pixels(png)
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +139,7 @@ def test_a_figure_for_print_is_the_same_under_any_settings(name: str, expected: 
         warnings.simplefilter("ignore")  # some of the settings are deprecated
         mpl.rcParams.update(HOSTILE[name])
     before = dict(mpl.rcParams)
-    shown = pixels(plain())
+    shown = pixels(plain().png())
     assert shown.shape == (1800, 1600, 4) and np.array_equal(shown, expected)
     assert dict(mpl.rcParams) == before
 
@@ -158,7 +157,7 @@ def test_the_callers_figure_stays_the_current_one(expected: NDArray[np.uint8]) -
     figure, axes = plt.subplots()
     axes.plot([1, 2])
     numbers = plt.get_fignums()
-    assert np.array_equal(pixels(plain()), expected)
+    assert np.array_equal(pixels(plain().png()), expected)
     assert plt.gcf() is figure and plt.gca() is axes and plt.get_fignums() == numbers
     assert mpl.get_backend() == "svg"
 
@@ -167,7 +166,7 @@ def test_threads_that_draw_at_once_leave_the_settings_as_they_were(expected: NDA
     mpl.rcParams.update(HOSTILE["dark"])
     before = dict(mpl.rcParams)
     shown: list[NDArray[np.uint8]] = []
-    threads = [threading.Thread(target=lambda: shown.append(pixels(plain()))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: shown.append(pixels(plain().png()))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
