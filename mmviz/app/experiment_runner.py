@@ -113,7 +113,6 @@ def _progress(key: tuple[object, ...], most_seconds: float | None = None) -> Non
     state = session.current_state()
     job = state.experiments.get(key)
     if job is None or job.wait(0):
-        state.resend_form = True
         st.rerun()
     widget_key = _widget_key(key)
     with st.container(horizontal=True, vertical_alignment="center", key=f"experiment-progress-{widget_key}"):

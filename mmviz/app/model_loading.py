@@ -111,6 +111,5 @@ def _progress() -> None:
     job, loading = state.model_job, state.model_loading
     if job is None or loading is None or job.wait(0):
         finish_loading(state)
-        state.resend_form = True
         st.rerun()
     st.progress(min(job.done / job.of, 1.0) if job.of else 0.0, loading.text(job))

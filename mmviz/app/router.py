@@ -95,6 +95,7 @@ def draw_app(config: OperatorConfig) -> None:
             PAGES[state.page](state.run, backend.backend, is_outdated)
     if state.model_job is None:  # else the model that is being loaded has the processor for itself
         backend.start()
+    state.form_values = {}  # all is drawn, so the browser has them
 
 
 def _open_saved_talk(config: OperatorConfig) -> None:

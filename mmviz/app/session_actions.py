@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import streamlit as st
 
+from mmviz.app.callbacks import completed
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.long_records import end_experiments
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -28,8 +30,11 @@ from mmviz.types import MapRef
 
 INPUTS = {"image": USE_IMAGE, "audio": USE_AUDIO}
 """The files of the form, by modality, and the keys of the checkboxes that say whether they are used."""
+SENT_AFTER = 0.5
+"""Seconds after which the browser has what was drawn: Streamlit sends every 10 ms."""
 
 
+@completed
 def choose_example(example: Example | None) -> None:
     """Puts an example into the form and requests its run; None empties the form."""
     state = current_state()
@@ -56,6 +61,7 @@ def fill_form(draft: Draft, example: Example | None) -> None:
     _set_values({QUESTION: draft.text, USE_IMAGE: draft.image is not None, USE_AUDIO: draft.audio is not None})
 
 
+@completed
 def reset_state() -> None:
     """Drops the run, its experiments and the contents of the form; the page that is open stays."""
     state = current_state()
@@ -70,6 +76,7 @@ def reset_state() -> None:
     )  # fmt: skip
 
 
+@completed
 def show_saved_run(run: Run) -> None:
     """Shows a run that was read from a file, with an empty form."""
     state = current_state()
@@ -78,6 +85,7 @@ def show_saved_run(run: Run) -> None:
     state.is_saved = state.saved_run_shown = True
 
 
+@completed
 def request_run() -> None:
     """Requests a run of the form's contents."""
     state = current_state()
@@ -86,12 +94,14 @@ def request_run() -> None:
     state.link_messages = ()
 
 
+@completed
 def submit_text(text: str) -> None:
     """Puts ``text`` into the form and requests a run."""
     _set_values({QUESTION: text})
     request_run()
 
 
+@completed
 def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
@@ -130,16 +140,19 @@ def _is_own_input(state: State, modality: str) -> bool:
     return not isinstance(getattr(state.form_start, modality), Path | None)
 
 
+@completed
 def open_page(page: Page) -> None:
     """Opens another page, with the same run."""
     current_state().page = page
 
 
+@completed
 def open_section(section: Section) -> None:
     """Opens another section of the page Debug."""
     current_state().section = section
 
 
+@completed
 def open_lesson(lesson: LessonId) -> None:
     """Opens another lesson at its beginning."""
     state = current_state()
@@ -147,6 +160,7 @@ def open_lesson(lesson: LessonId) -> None:
     state.lesson_serial += 1
 
 
+@completed
 def open_slide(lesson: LessonId, slide: int | None) -> None:
     """Shows a slide of a lesson, counted from 1; None leaves the presentation."""
     state = current_state()
@@ -192,6 +206,7 @@ def set_method(map_ref: MapRef) -> None:
         set_selection(with_map(state.selection, state.run, map_ref, state.selection.direction))
 
 
+@completed
 def stop_run() -> None:
     """Stops waiting for the run in progress; the screen keeps what it shows."""
     state = current_state()
@@ -200,10 +215,40 @@ def stop_run() -> None:
 
 
 def _set_values(values: dict[str, str | bool]) -> None:
-    """Sets widgets of the form. A script that is stopped before it draws them leaves that to the next."""
+    """Sets widgets of the form. See `restore_values` for a script that is stopped before the browser has them."""
+    state = current_state()
     for key, value in values.items():
+        shown = st.session_state.get(key, value)
+        state.form_values[key] = (*state.form_values.get(key, ()), shown, value)
         st.session_state[key] = value
-    current_state().form_values |= values
+    state.form_drawn_at = None
+
+
+def restore_values() -> None:
+    """Sets widgets of the form again whose values the browser may not have yet, to be called before they are drawn.
+
+    Streamlit sends a value once, and drops it if the script is interrupted before that; what interrupts it has the
+    values from before. What the visitor has entered since then stays.
+    """
+    state = current_state()
+    for key, values in _unsent_values(state).items():
+        if st.session_state.get(key, values[-1]) in values:
+            st.session_state[key] = values[-1]
+    if state.form_drawn_at is None:
+        state.form_drawn_at = time.monotonic()
+
+
+def _unsent_values(state: State) -> dict[str, tuple[str | bool, ...]]:
+    if state.form_drawn_at is not None and time.monotonic() - state.form_drawn_at > SENT_AFTER:
+        state.form_values = {}
+    return state.form_values
+
+
+@completed
+def enter_question() -> None:
+    """Called when the question has changed: requests a run, unless it is what the page has just replaced."""
+    if st.session_state[QUESTION] not in _unsent_values(current_state()).get(QUESTION, ()):
+        request_run()
 
 
 def _drop_job(state: State) -> None:

@@ -76,10 +76,10 @@ class State:
     own_examples: tuple[tuple[str, ...], tuple[Example, ...] | MmvizError] | None = None
     """The visitor's own examples for the section Audit, or why they cannot be used, after Streamlit's ids of their
     files; in memory only."""
-    resend_form: bool = False
-    """Whether the page must send the values of the form's widgets to the browser once more."""
-    form_values: dict[str, str | bool] = field(default_factory=dict)
-    """Values of the form's widgets, by key, that the page has set and not drawn yet."""
+    form_values: dict[str, tuple[str | bool, ...]] = field(default_factory=dict)
+    """Values of the form's widgets, by key: what the browser may still show, and last what the page has set."""
+    form_drawn_at: float | None = None
+    """When those values were first drawn, by `time.monotonic`; None before."""
 
     lesson: LessonId = "tokens"
     """The lesson of the page Learn that is open."""

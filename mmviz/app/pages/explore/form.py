@@ -11,6 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
+from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.draft import Draft, Source, VideoFile
@@ -41,18 +42,12 @@ def input_form(
     ``wrong``: the examples that the model answers wrongly, None where that is not known. ``saved``: the runs of the
     file that the operator opened. Both parts are always drawn: Streamlit forgets what stands in a widget that is not.
     """
-    if state.resend_form:  # Streamlit sends a widget's value once, and forgets it if the script runs again before that
-        state.resend_form = False
-        for key in (session.QUESTION, session.USE_IMAGE, session.USE_AUDIO):
-            st.session_state[key] = st.session_state[key]
-    for key, value in state.form_values.items():
-        st.session_state[key] = value
-    state.form_values = {}
+    session_actions.restore_values()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="input-bar"):
         picture = st.empty()
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), max_chars=MAX_CHARS,
-            label_visibility="collapsed", on_change=session_actions.request_run,
+            label_visibility="collapsed", on_change=session_actions.enter_question,
         )  # fmt: skip
         sound = st.empty()
         st.button(say("run"), type="primary", key="run", on_click=session_actions.request_run, help=say("run-help"))
@@ -72,6 +67,7 @@ def input_form(
     return draft
 
 
+@completed
 def _toggle_panel(panel: Literal["examples", "own"]) -> None:
     state = session.current_state()
     state.open_panel = "" if state.open_panel == panel else panel

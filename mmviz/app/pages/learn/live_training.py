@@ -95,7 +95,6 @@ def _progress(context: LessonContext) -> None:
     state = session.current_state()
     job = state.training_job
     if job is None or job.wait(0):
-        state.resend_form = True
         st.rerun()
     partial: TrainingRun | None = job.partial
     place = _part(context, "live", "progress")
