@@ -141,6 +141,7 @@ def test_a_document_without_the_second_map_says_why() -> None:
     assert "<b>Depends on</b><div class='formula'>This run does not hold gradient relevance" in document
 
 
+@pytest.mark.slow
 def test_the_png_of_a_run_has_both_maps_and_that_of_a_selection_one() -> None:
     def size(data: bytes) -> tuple[int, int]:
         return Image.open(io.BytesIO(data)).size
@@ -153,6 +154,7 @@ def test_the_png_of_a_run_has_both_maps_and_that_of_a_selection_one() -> None:
     assert (both[:900] != both[900:]).any()
 
 
+@pytest.mark.slow
 def test_figures_for_print_are_vectors_and_have_the_same_bytes_each_time() -> None:
     for file_format, start, rasters in (("svg", b"<?xml", b"<image"), ("pdf", b"%PDF-", b"/Subtype /Image")):
         first, again = (plain().figure(file_format) for _ in range(2))

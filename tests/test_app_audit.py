@@ -49,6 +49,7 @@ def two_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "load_gallery", lambda: TWO)
 
 
+@pytest.mark.slow
 def test_the_table_its_terms_and_the_examples(two_examples: None, monkeypatch: pytest.MonkeyPatch) -> None:
     reports: list[tuple[int, int]] = []
     evaluate = section.evaluate_examples
@@ -91,6 +92,7 @@ def test_the_table_its_terms_and_the_examples(two_examples: None, monkeypatch: p
     ] and expander.code[0].value == page.code[1].value  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
     two_examples: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
     assert page.code[0].value == "mmviz audit --baseline mean"
 
 
+@pytest.mark.slow
 def test_heads_that_point_stand_below_where_the_examples_have_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

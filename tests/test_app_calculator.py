@@ -38,6 +38,7 @@ def start(layer: int, head: int, token: int) -> Selection:
     return Selection((token,), (), "from", MapRef("attention", layer, head), "spotlight", "view")
 
 
+@pytest.mark.slow
 def test_steps_wait_for_a_request_and_a_selection_sends_nothing() -> None:
     page = mounted(start=start(2, 1, 0))
     header, sections = payload(page)

@@ -42,6 +42,7 @@ def finish(page: AppTest) -> None:
     page.run()
 
 
+@pytest.mark.slow
 def test_the_page_offers_flows_of_a_long_run_and_computes_them_on_request(page: AppTest) -> None:
     run = now(page).run
     header, sections = payload(page)
@@ -64,6 +65,7 @@ def test_the_page_offers_flows_of_a_long_run_and_computes_them_on_request(page: 
     assert now(page).flow_job is None and not notes(page, "error") and say("methods-long") in markup(page)
 
 
+@pytest.mark.slow
 def test_a_flow_in_progress_is_told_and_can_be_stopped(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     run, waits, goes_on = now(page).run, threading.Event(), threading.Event()
     assert run.backend is not None
@@ -111,6 +113,7 @@ def test_the_page_says_which_route_cannot_be_followed(page: AppTest, monkeypatch
     assert selected(page).map_ref == run.map_ref
 
 
+@pytest.mark.slow
 def test_the_exact_file_is_offered_with_its_size(page: AppTest) -> None:
     run = now(page).run
     files = downloads(SelectionView(run, selected(page)))
@@ -121,6 +124,7 @@ def test_the_exact_file_is_offered_with_its_size(page: AppTest) -> None:
     assert files["save-exact"].create() == run.to_bytes("exact")
 
 
+@pytest.mark.slow
 def test_an_exact_file_opens_on_the_page_with_rows_windows_and_flows(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -145,6 +149,7 @@ def test_an_exact_file_opens_on_the_page_with_rows_windows_and_flows(
     assert "overview/relevance" in sections
 
 
+@pytest.mark.slow
 def test_a_saved_overview_offers_no_flow(tmp_path: Path) -> None:
     long_run().save(tmp_path / "run.npz")
     header, _ = decode(ViewerData(mmviz.Run.load(tmp_path / "run.npz")).to_bytes())

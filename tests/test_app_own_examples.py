@@ -53,6 +53,7 @@ def finished(page: AppTest, name: str) -> object:
     return jobs[-1].result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["files", "folder", "zip"])
 def test_own_examples_are_audited_in_memory(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "load_gallery", lambda: TWO)
@@ -105,6 +106,7 @@ def test_what_cannot_be_used_is_told_in_one_sentence(
     assert not notes(page, "error") and sentence("average-upload-empty") in markup(page)
 
 
+@pytest.mark.slow
 def test_a_table_of_examples_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     table = b"id,image,text,truth\nx,a.png,What is in the picture?,owl\ny,gone.png,who?,cat\n"
     monkeypatch.setattr(section, "load_gallery", lambda: TWO)
@@ -115,6 +117,7 @@ def test_a_table_of_examples_is_followed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "gone.png" in notes(page, "error")[0]
 
 
+@pytest.mark.slow
 def test_means_are_measured_when_asked_for_and_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "load_gallery", lambda: TWO)
     page = visit(**ADDRESS)

@@ -52,6 +52,7 @@ def assert_told(page: AppTest, story: Story) -> None:
     assert f"mmvizScrollToViewer({now(page).serial})" in markup(page)
 
 
+@pytest.mark.slow
 def test_a_talk_of_a_file_opens_with_its_slides_and_all_of_its_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_talk_of_a_file_opens_with_its_slides_and_all_of_its_runs(
     assert [run.record for run in talk.runs] == [run.record for run in runs]
 
 
+@pytest.mark.slow
 def test_a_recorded_run_has_its_story_on_the_first_view() -> None:
     page = visit(example=SPOKEN.id)
     story = resources.recorded_story(record_of(page))

@@ -48,6 +48,7 @@ def release_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
         thread.join(PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_slow_run_says_so_and_can_be_stopped(opened: AppTest, release_runs: Callable[[], None]) -> None:
     before = now(opened).run
     opened.text_input(state.QUESTION).set_value("what is it?")
@@ -76,6 +77,7 @@ def test_a_form_changed_during_a_run_does_not_change_the_run(opened: AppTest, re
     assert say("truth-unknown") not in markup(opened), "of an answer to other inputs nothing is judged"
 
 
+@pytest.mark.slow
 def test_a_first_run_that_is_stopped_leaves_a_sentence(no_recordings: Path, release_runs: Callable[[], None]) -> None:
     page = visit()
     assert "role='status'" in markup(page) and now(page).run is None

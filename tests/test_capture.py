@@ -120,6 +120,7 @@ def test_nothing_stays_behind_after_a_crash(trio: Trio) -> None:
     assert [call.module for call in result.all_attention_calls] == list(LAYERS)
 
 
+@pytest.mark.slow
 def test_two_threads_do_not_mix(trio: Trio) -> None:
     sizes: dict[int, set[int]] = {}
     barrier = threading.Barrier(2, timeout=DEADLINE)

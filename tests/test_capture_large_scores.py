@@ -38,6 +38,7 @@ class ExactAttention(nn.Module):
         return F.scaled_dot_product_attention(query, key, key[..., : SIZE // 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", [1.0, 6.0, 20.0, 60.0])
 @pytest.mark.parametrize("tokens", [TOKENS, 600])

@@ -201,6 +201,7 @@ def sample() -> Sample:
     return load_gallery()[0].sample()
 
 
+@pytest.mark.slow
 def test_norms_of_trio_come_with_its_record(sample: Sample) -> None:
     record = LocalBackend("cpu").run([Request("trio", sample, norms=True)])[0]
     assert len(record.norms) == len(record.maps) == 6 and record.notices == ()

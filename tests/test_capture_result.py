@@ -307,6 +307,7 @@ def test_a_torchscript_submodule_is_skipped() -> None:
     assert [attn_map.name for attn_map in captured(both.eval(), torch.randn(1, 5, 8)).record().maps] == ["1.self_attn"]
 
 
+@pytest.mark.slow
 def test_threads_that_share_a_model_do_not_mix() -> None:
     model = Planted()
     wrong: list[str] = []

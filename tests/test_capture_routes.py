@@ -305,6 +305,7 @@ def test_overwritten_tensors_are_refused() -> None:
     assert error.value.code == "capture-changed"
 
 
+@pytest.mark.slow
 def test_threads_on_one_shared_model_do_not_mix() -> None:
     torch.manual_seed(4)
     module = nn.MultiheadAttention(32, HEADS, batch_first=True).eval()

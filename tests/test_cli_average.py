@@ -85,6 +85,7 @@ def test_a_folder_by_question(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert correct == {"a": True, "b": None, "c": None}
 
 
+@pytest.mark.slow
 def test_one_table_alone_runs_no_cuts(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +100,7 @@ def test_one_table_alone_runs_no_cuts(
         assert "Answer “seen”: 3 examples" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_checkpoints(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.csv"
     assert main(["average", str(folder), "--model", MODEL, "--other", OTHER, "--csv", str(out)]) == 0

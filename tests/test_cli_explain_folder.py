@@ -109,6 +109,7 @@ def document(path: str) -> dict[str, Any]:
     return summary
 
 
+@pytest.mark.slow
 def test_each_trio_has_the_files_of_a_run_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, calls = explain()
     printed, progress = capsys.readouterr()
@@ -135,6 +136,7 @@ def test_each_trio_has_the_files_of_a_run_by_itself(folder: Path, capsys: pytest
     assert not same(document("out/a.json"), document("out/b.json"))
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_computed_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explain()
     first = bytes_of(Path("out"))
@@ -175,6 +177,7 @@ def test_what_is_finished_is_not_computed_again(folder: Path, capsys: pytest.Cap
     assert not Path("out/a.html").exists() and index()[0]["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
 def test_ctrl_c_keeps_what_is_done(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -217,6 +220,7 @@ def test_a_table_lists_the_trios(folder: Path, capsys: pytest.CaptureFixture[str
     assert {path.name for path in folder.parent.iterdir()} >= {"trios"} and not list(folder.glob("_*"))
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_ends_it_and_the_rest_is_kept(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,6 +174,7 @@ def test_training_checks_its_options_first(
     assert words in refusal(capsys, "train", *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

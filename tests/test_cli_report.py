@@ -68,6 +68,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["--image", "a.png", "--text", EVIL, "--audio", "a.wav", "--model", MODEL]
 
 
+@pytest.mark.slow
 def test_the_report_holds_everything_and_is_the_same_twice(
     inputs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +111,7 @@ def test_what_cannot_be_measured_is_said(inputs: list[str]) -> None:
     assert "<table>" not in sections[say("section-routes")] and "<table>" in sections[say("section-effect")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
 def test_ctrl_c_writes_what_was_measured(inputs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(ProgressLine):

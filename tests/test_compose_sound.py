@@ -144,6 +144,7 @@ def test_about_half_of_the_sounds_are_without_effects() -> None:
     assert sum(EFFECTS.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_noise_leaves_the_word_to_be_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose_module, "_choose_effects", lambda rng, strength: set())
     monkeypatch.setattr(compose_module, "_MICROPHONE", 0.0)
@@ -173,6 +174,7 @@ def test_a_second_voice_is_quieter_than_the_word(monkeypatch: pytest.MonkeyPatch
     assert len(asked) >= 40
 
 
+@pytest.mark.slow
 def test_a_sound_comes_from_its_seed_and_fits_in_four_seconds() -> None:
     first, second = sounds(30), sounds(30)
     for sound, other in zip(first, second, strict=True):

@@ -367,6 +367,7 @@ def merging(embedding: str) -> tuple[mmviz.CustomModel, mmviz.AttentionRecord]:
     return own, record
 
 
+@pytest.mark.slow
 def test_integrated_gradients_start_at_the_input_of_a_module() -> None:
     own, record = merging("layers:input")
     assert record.integrated is not None

@@ -51,6 +51,7 @@ def examples_of(name: str) -> list[doctest.DocTest]:
 EXAMPLES = [test for name in MODULES for test in examples_of(name)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", EXAMPLES, ids=[test.name for test in EXAMPLES])
 def test_an_example_runs(test: doctest.DocTest, example_names: dict[str, Any]) -> None:
     test.globs = test.globs | example_names

@@ -106,6 +106,7 @@ def test_the_unit_is_that_of_the_method() -> None:
     assert "gradient relevance, 0 to" in still and "attention weight" not in still
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_every_odd_record_has_a_still(name: str) -> None:
     run = ODD[name]()
@@ -136,6 +137,7 @@ def test_inputs_without_tokens_are_shown_plain() -> None:
     assert ABOUT["still-image-plain"] in html.unescape(still)
 
 
+@pytest.mark.slow
 def test_a_long_text_is_whole_and_its_colours_are_not() -> None:
     text = " ".join(f"word{k}" for k in range(2 * MAX_COLOURED))
     still = content(Run(Sample(text=text), record({"all": words(text)}, [(*PAIR, 0, 1)]))).still

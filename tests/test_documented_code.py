@@ -39,11 +39,13 @@ def test_the_pages_are_found() -> None:
     assert {"docs/tutorial.md", "docs/custom-models.md", *OWN_TESTS} <= set(PAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(PAGES) - OWN_TESTS))
 def test_the_code_of_a_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_page(name, tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_the_readme_prints_and_saves_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

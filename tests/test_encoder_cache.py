@@ -88,6 +88,7 @@ def assert_equal(own: AttentionRecord, other: AttentionRecord) -> None:
         assert all(np.array_equal(one_part, other_part) for one_part, other_part in pairs)
 
 
+@pytest.mark.slow
 def test_runs_and_variants_are_to_the_bit_as_where_each_encodes_anew(
     backend: LocalBackend, sample: Sample, model: str
 ) -> None:
@@ -100,6 +101,7 @@ def test_runs_and_variants_are_to_the_bit_as_where_each_encodes_anew(
     assert expected.sweep is not None and len(np.unique(expected.sweep[:, 0])) == len(variants)
 
 
+@pytest.mark.slow
 def test_each_experiment_encodes_each_input_once(
     backend: LocalBackend, sample: Sample, calls: Callable[[str], Counts]
 ) -> None:
@@ -122,6 +124,7 @@ def test_each_experiment_encodes_each_input_once(
     assert counts == {"picture": 3, "sound": 4}, "nothing is left of what was forgotten"
 
 
+@pytest.mark.slow
 def test_shuffled_weights_encode_by_their_own(
     backend: LocalBackend, sample: Sample, calls: Callable[[str], Counts]
 ) -> None:
@@ -138,6 +141,7 @@ def test_shuffled_weights_encode_by_their_own(
     assert not torch.equal(before, after), "changed in place"
 
 
+@pytest.mark.slow
 def test_an_edge_of_a_head_of_the_sound_encoder_runs_it_and_not_the_picture_encoder(
     backend: LocalBackend, sample: Sample, calls: Callable[[str], Counts]
 ) -> None:

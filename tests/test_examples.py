@@ -289,6 +289,7 @@ def test_the_longest_text_and_an_empty_one(folder: Path) -> None:
     assert cat.error is None and sample_error(dog).code == sample_error(empty).code == "examples-nothing"
 
 
+@pytest.mark.slow
 def test_one_text_in_another_encoding_stops_nothing_of_the_audit(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,6 +102,7 @@ MODELS: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_run_that_ends_the_interpreter_is_one_error_wherever_it_runs(name: str) -> None:
     backend = LocalBackend("cpu", {"own": MODELS[name]()})  # type: ignore[dict-item]

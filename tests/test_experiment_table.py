@@ -52,6 +52,7 @@ def test_the_columns_of_the_rows_are_those_of_the_table_in_their_order() -> None
     assert table.to_csv() == '"b","a"\n3,1\n'
 
 
+@pytest.mark.slow
 def test_a_data_frame_has_the_rows_and_what_holds_for_all_of_them() -> None:
     pytest.importorskip("pandas")
     frame = TABLE.to_frame()

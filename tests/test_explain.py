@@ -33,6 +33,7 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {"image": str(tmp_path / "image.png"), "audio": str(tmp_path / "audio.wav")}
 
 
+@pytest.mark.slow
 def test_every_kind_of_source_gives_the_same_answer(files: dict[str, str]) -> None:
     text = "how many things are there"
     image_bytes, audio_bytes = Path(files["image"]).read_bytes(), Path(files["audio"]).read_bytes()
@@ -90,6 +91,7 @@ def test_attention_is_that_of_the_map_that_a_reference_names() -> None:
         run.attention(MapRef("attention", 99))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_sound", [False, True])
 def test_runs_compare_by_value_and_a_loaded_run_has_no_backend(
     files: dict[str, str], tmp_path: Path, with_sound: bool

@@ -212,6 +212,7 @@ def page(**changes: Any) -> Image.Image:
     return Image.open(io.BytesIO(print_figure([PrintedMap(**(settings | changes))])))
 
 
+@pytest.mark.slow
 def test_a_figure_for_print_has_its_size() -> None:
     shown = page()
     assert shown.format == "PNG"
@@ -233,11 +234,13 @@ def texts_of_page(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_a_figure_for_print_names_the_query_or_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "From “answer”: layer" in texts_of_page(monkeypatch)[1]
     assert "To 3 tokens: “is”, “<script>” …: layer" in texts_of_page(monkeypatch, token=(1, 2, 3), direction="to")[1]
 
 
+@pytest.mark.slow
 def test_every_legend_has_the_unit_of_its_method(monkeypatch: pytest.MonkeyPatch) -> None:
     units = {"attention": "attention weight", "rollout": "rollout", "relevance": "gradient relevance"}
     assert {method: unit_name(method) for method in units} == units
@@ -249,6 +252,7 @@ def test_every_legend_has_the_unit_of_its_method(monkeypatch: pytest.MonkeyPatch
         assert any(text.startswith(f"{unit}, 0 to ") for text in texts_of_page(monkeypatch, unit=unit))
 
 
+@pytest.mark.slow
 def test_a_figure_for_print_has_its_spectrogram_by_librosa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each hop fills its 10 ms and each band its height, as bright as `lit_mel` says."""
     meshes: list[QuadMesh] = []

@@ -180,6 +180,7 @@ def chosen(item: GalleryItem, backend: PaperBackend, folder: Path = FOLDER, atte
     return choose(item, ART, folder, local, attempts)
 
 
+@pytest.mark.slow
 def test_the_first_scene_that_bears_out_every_claim_is_chosen(tones: None) -> None:
     backend = PaperBackend(answer_of=lambda _: "dog" if len(backend.samples) == 2 else "fish")
     choice = chosen(PLACE, backend)
@@ -189,6 +190,7 @@ def test_the_first_scene_that_bears_out_every_claim_is_chosen(tones: None) -> No
     assert choice.candidate.sample(PLACE.question).image.pixels.tolist() == backend.samples[-1].image.pixels.tolist()
 
 
+@pytest.mark.slow
 def test_what_no_scene_bears_out_is_refused_by_name_with_its_figure(tones: None) -> None:
     with pytest.raises(Refusal) as refusal:
         chosen(PLACE, PaperBackend("dog", {IMAGE: 3.0, TEXT: 1.0, AUDIO: 2.0}))
@@ -210,6 +212,7 @@ def test_a_photograph_with_a_voice_leaves_nothing_to_draw(tones: None) -> None:
     assert len(backend.samples) == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_an_example_is_refused(tones: None, tmp_path: Path) -> None:
     backend: Any = PaperBackend("dog")
     with pytest.raises(Refusal, match="other: "):
@@ -217,6 +220,7 @@ def test_nothing_is_written_where_an_example_is_refused(tones: None, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_files_are_what_was_measured(
     tones: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

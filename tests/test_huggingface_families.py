@@ -39,6 +39,7 @@ def test_a_family_that_works_has_a_row_with_what_was_measured(clip: CheckpointOu
     assert f"{clip.parity:.1e}" in row and "1 of 1 checkpoints ran" in document and "Whisper" in document
 
 
+@pytest.mark.slow
 def test_a_family_whose_tokens_are_elsewhere_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     located = EncoderModel.located_tokens
 
@@ -61,6 +62,7 @@ def test_a_checkpoint_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatc
     assert "## Not run" in families_document([outcome]) and "0 of 1 checkpoints ran" in families_document([outcome])
 
 
+@pytest.mark.slow
 def test_a_way_of_running_that_fails_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(arguments: list[str]) -> int:
         raise MmvizError("hf-extra")

@@ -138,6 +138,7 @@ def test_a_request_with_answer_and_settings_crosses_the_wire(llava_spec: str, sa
     assert (received.answer, received.options) == (request.answer, request.options)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_a_folder(
     llava_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +262,7 @@ def test_a_prompt_beyond_the_length_of_the_model_is_refused(llava_spec: str, lla
     assert "4096" in text
 
 
+@pytest.mark.slow
 def test_what_a_model_needs_and_cannot_read_is_said(tmp_path: Path) -> None:
     path = tiny_checkpoints.save_checkpoint("whisper", tmp_path)
     model = load(f"hf:{path}", "cpu")

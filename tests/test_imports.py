@@ -142,6 +142,7 @@ def imports_at_the_top(module: str, path: Path) -> set[str]:
     return {part for part in parts if part is not None} - {module, "__init__"}
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_not_even_for_types() -> None:
     left = {module: imports_at_the_top(module, path) for module, path in modules().items()}
     while free := [module for module, others in left.items() if not others & left.keys()]:
@@ -268,6 +269,7 @@ def test_every_public_name_is_there() -> None:
         _ = mmviz.no_such_name
 
 
+@pytest.mark.slow
 def test_a_public_name_is_never_hidden_by_the_module_it_comes_from() -> None:
     code = """
 import importlib, sys, types

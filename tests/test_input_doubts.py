@@ -96,6 +96,7 @@ def test_sounds_of_one_word_lie_together() -> None:
     assert known < other
 
 
+@pytest.mark.slow
 def test_evidence_of_a_word_grows_with_what_the_classifier_says(reader: EvidenceReader, trio: Trio) -> None:
     assert trio.encoders is not None
     rng = np.random.default_rng(6)

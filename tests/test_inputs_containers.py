@@ -107,6 +107,7 @@ def test_a_click_stays_at_its_time(kind: str) -> None:
 # limits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [lambda: muxed(np.zeros(61 * 8_000), 8_000, "ipod"), lambda: muxed(np.zeros(61 * RATE), RATE, "webm", "libopus")],
@@ -135,6 +136,7 @@ WRONG_LENGTHS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG_LENGTHS)
 def test_decoding_stops_soon_after_the_longest_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []

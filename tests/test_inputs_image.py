@@ -386,6 +386,7 @@ def test_an_animation_gives_its_first_frame(format: str) -> None:
     assert (image.pixels == (0, 0, 255)).all() and notices[0].parameters == {"frame": 3, "frames": 3}
 
 
+@pytest.mark.slow
 def test_reducing_averages_pixels() -> None:
     board = np.zeros((2_200, 4_096, 3), np.uint8)
     board[::2, ::2] = 255

@@ -85,6 +85,7 @@ def test_every_compression_of_tiff_is_read(compression: str) -> None:
     assert notices == () and np.abs(image.pixels.astype(int) - scene()).max() <= 3
 
 
+@pytest.mark.slow
 def test_a_photograph_of_many_tiles_is_read_whole() -> None:
     """Phones store a HEIC photograph as a grid of tiles."""
     photograph = Image.fromarray(scene()).resize((1_200, 800))
@@ -239,6 +240,7 @@ def test_limits_are_checked_before_decoding(
     assert error.code == code and (error.parameters["width"], error.parameters["height"]) == (width, height)
 
 
+@pytest.mark.slow
 def test_bombs_use_no_memory() -> None:
     pytest.importorskip("resource", reason="memory is measured with the resource module of Unix")
     program = """

@@ -109,6 +109,7 @@ tricky = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.text(letters | tricky, max_size=30))
 @example("\U00011131\U00011127")
 @settings(max_examples=1_000, deadline=None)

@@ -40,6 +40,7 @@ def by_midpoints(run: Any, x: Tensor, answer: int, points: int = 400) -> tuple[n
     return amounts.numpy(), ends[0] - ends[1]
 
 
+@pytest.mark.slow
 def test_each_stream_of_co_attention_has_what_its_tokens_change() -> None:
     torch.manual_seed(0)
     module = First(CoAttention(1))
@@ -63,6 +64,7 @@ def test_each_stream_of_co_attention_has_what_its_tokens_change() -> None:
     np.testing.assert_allclose(attributions(record)["integrated"], record.integrated_of[keys])
 
 
+@pytest.mark.slow
 def test_a_tower_and_the_tokens_that_it_gives_to_a_decoder_have_their_own_amounts() -> None:
     project, features = PROJECTIONS["merged"]
     module = First(Reader(project, PLACES["cat"], features))

@@ -22,6 +22,7 @@ def run() -> Run:
     return mmviz.explain(image=np.full((40, 60, 3), 90, np.uint8), text="what is it? <b>", audio=(wave, 22_050))
 
 
+@pytest.mark.slow
 def test_a_saved_run_is_read_back(run: Run, tmp_path: Path) -> None:
     run.save(tmp_path / "run.npz")
     loaded = Run.load(tmp_path / "run.npz")
@@ -103,6 +104,7 @@ def test_a_recording_keeps_relevance_to_the_scale_of_its_row(tmp_path: Path) -> 
     assert from_recording(_save(tmp_path, to_recording(_record(_hard_rows())))).relevance is None
 
 
+@pytest.mark.slow
 def test_a_recording_keeps_everything_else_exactly(run: Run, tmp_path: Path) -> None:
     data = to_recording(run.record)
     loaded = from_recording(_save(tmp_path, data))
@@ -112,6 +114,7 @@ def test_a_recording_keeps_everything_else_exactly(run: Run, tmp_path: Path) -> 
     assert len(data) < 0.4 * len(run.to_bytes())
 
 
+@pytest.mark.slow
 def test_a_recording_has_the_same_bytes_each_time(run: Run) -> None:
     data = to_recording(run.record)
     assert to_recording(run.record) == data
@@ -119,6 +122,7 @@ def test_a_recording_has_the_same_bytes_each_time(run: Run) -> None:
         assert {part.date_time for part in parts.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
+@pytest.mark.slow
 def test_a_recording_is_not_a_run_and_a_run_is_not_a_recording(run: Run, tmp_path: Path) -> None:
     with pytest.raises(MmvizError) as refusal:
         Run.load(_save(tmp_path, to_recording(run.record)))
@@ -128,6 +132,7 @@ def test_a_recording_is_not_a_run_and_a_run_is_not_a_recording(run: Run, tmp_pat
     assert refusal.value.code == "run-format"
 
 
+@pytest.mark.slow
 def test_damage_anywhere_is_refused(tmp_path: Path) -> None:
     record = _record(_hard_rows(20))
     data = to_recording(record)

@@ -82,6 +82,7 @@ def test_memory_is_bounded() -> None:
     assert MAX_BYTES <= 1_000_000_000
 
 
+@pytest.mark.slow
 def test_what_nobody_shows_is_deleted_without_a_visit() -> None:
     runs = KeptRuns(max_age=0.3)
     entry = kept()
@@ -97,6 +98,7 @@ def test_what_nobody_shows_is_deleted_without_a_visit() -> None:
     assert len(runs) == 0 and runs.get(run_id) is None
 
 
+@pytest.mark.slow
 def test_a_run_that_is_shown_stays() -> None:
     runs = KeptRuns(max_age=1.0)
     shown, left = runs.add(kept("a")), runs.add(kept("b"))

@@ -41,6 +41,7 @@ def lens_of(model: Any, sample: Sample, **request: Any) -> tuple[Lens, Attention
     return lens, record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARTS)
 def test_what_is_read_is_the_hidden_states_that_transformers_returns(
     name: str, checkpoint: Callable[[str], Path]
@@ -82,6 +83,7 @@ def test_the_word_that_a_run_is_about_is_followed(checkpoint: Callable[[str], Pa
     assert written is not None and third.forming()[-1].log_probability == pytest.approx(written[0, 2], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_decoder_of_a_speech_model_is_read(checkpoint: Callable[[str], Path]) -> None:
     lens, record = lens_of(load(f"hf:{checkpoint('whisper')}", "cpu"), make_sample(audio=(WAVE, 16_000)))
     assert lens.reading.stream == "decoder" and lens.reading.through == ("model.decoder.layer_norm", "proj_out")

@@ -129,6 +129,7 @@ print([name for name in ("librosa", "numba") if name in sys.modules])
 """
 
 
+@pytest.mark.slow
 def test_a_first_view_waits_for_no_librosa() -> None:
     """A recorded run is shown, and a sound read, before it is imported."""
     done = subprocess.run([sys.executable, "-c", FIRST_VIEW], cwd=ROOT, capture_output=True, text=True, timeout=100)

@@ -34,6 +34,7 @@ def test_bundled_models_take_one_and_what_is_not_on_the_disk_is_unknown(tmp_path
     assert model_inputs(OperatorConfig("hf:nobody/nothing")) == UNKNOWN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("takes_several", [True, False])
 def test_a_custom_model_says_it_once_it_is_loaded(monkeypatch: pytest.MonkeyPatch, takes_several: bool) -> None:
     model = load("custom_model:make", "cpu")

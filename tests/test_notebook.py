@@ -144,6 +144,7 @@ def test_a_flow_that_cannot_be_computed_is_said_and_left(widget: ViewerWidget, m
     assert widget.selection["map"] == str(widget.run.map_ref)
 
 
+@pytest.mark.slow
 def test_without_anywidget_one_sentence_says_what_to_type() -> None:
     code = """
 import sys

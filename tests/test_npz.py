@@ -55,6 +55,7 @@ LARGE = {
 """Those that take a while to make."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*HOSTILE, *LARGE])
 def test_a_hostile_file_is_refused_without_using_memory(name: str) -> None:
     data = LARGE[name]() if name in LARGE else HOSTILE[name]

@@ -208,6 +208,7 @@ def test_a_place_in_an_input_that_is_missing_is_refused(tmp_path: Path) -> None:
     assert "the example has no picture" in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_heads_and_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_folder(tmp_path / "examples", 16)
     out = {kind: str(tmp_path / f"out.{kind}") for kind in ("json", "csv", "heads")}

@@ -82,6 +82,7 @@ def test_a_recording_equals_a_run_with_the_shipped_weights(path: Path) -> None:
     assert np.abs(shown.relevance - now.relevance).max() <= TOLERANCE * scale
 
 
+@pytest.mark.slow
 def test_recordings_load_without_torch() -> None:
     code = """
 import json, sys
@@ -189,6 +190,7 @@ def test_a_damaged_recording_is_refused(tmp_path: Path) -> None:
     assert error.value.code == "run-unreadable"
 
 
+@pytest.mark.slow
 def test_recording_the_gallery_replaces_the_recordings(tmp_path: Path) -> None:
     entries = [e for e in json.loads((GALLERY / "gallery.json").read_text(encoding="utf-8")) if e["id"] == "said"]
     (tmp_path / "gallery.json").write_text(json.dumps(entries), encoding="utf-8")

@@ -174,6 +174,7 @@ def test_missing_inputs_are_null() -> None:
     assert decode(ViewerData(no_text).to_bytes())[0]["text_pieces"] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_every_odd_record_is_sent_within_the_limit(name: str) -> None:
     run = ODD[name]()

@@ -115,6 +115,7 @@ def test_a_request_is_answered_with_the_sections_of_its_map() -> None:
     assert set(sections) == {"codes/0:2", "from/0:2", "to/0:2", "matrix/0:2"}
 
 
+@pytest.mark.slow
 def test_beyond_the_limit_means_come_first_and_what_was_requested_always() -> None:
     run = long()
     viewer_data = ViewerData(run)

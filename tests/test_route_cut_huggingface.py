@@ -165,6 +165,7 @@ def models(checkpoint: Callable[[str], Any]) -> Callable[[str], Any]:
     return cache(lambda kind: MODELS[kind](checkpoint))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 def test_every_cut_is_minus_infinity(kind: str, implementation: str, models: Callable[[str], Any]) -> None:
@@ -195,6 +196,7 @@ def test_every_cut_is_minus_infinity(kind: str, implementation: str, models: Cal
     np.testing.assert_allclose(answers_of(swept, len(cuts)), answers_of(plain), atol=LIMIT, err_msg="nothing is cut")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["t5", "llava"])
 def test_cutting_nothing_changes_nothing(kind: str, models: Callable[[str], Any]) -> None:
     backend, sample = LocalBackend("cpu", {NAME: models(kind)}), sample_for(kind)
@@ -206,6 +208,7 @@ def test_cutting_nothing_changes_nothing(kind: str, models: Callable[[str], Any]
             assert np.array_equal(attn_map.weights, other.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["t5", "llava"])
 def test_the_edges_of_a_head_are_masked_as_by_hand(
     kind: str, models: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch

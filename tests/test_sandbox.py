@@ -53,6 +53,7 @@ def test_the_sandbox_raises_the_same_errors(decoder: Decoder) -> None:
         assert str(there.value) == str(here.value)
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_the_process_is_refused_and_the_next_file_is_read(decoder: Decoder) -> None:
     assert decoder.sample(None, "hi", None).text == "hi"
     assert decoder._process is not None
@@ -63,6 +64,7 @@ def test_a_file_that_ends_the_process_is_refused_and_the_next_file_is_read(decod
     assert decoder.sample(None, "hi", None).text == "hi"
 
 
+@pytest.mark.slow
 def test_decoding_stops_at_the_time_limit(decoder: Decoder) -> None:
     hurried = Decoder(seconds=0.01)
     with pytest.raises(InputError, match=r"longer than 0\.01 s"):

@@ -93,6 +93,7 @@ def test_festival_speaks_with_kurts_voice_alone() -> None:
     assert lengths["festival-ked+low"] > lengths["festival-ked"] > lengths["festival-ked+high"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["piper-joe", "kokoro-af_heart", "kokoro-bm_fable"])
 def test_neural_voices_speak(name: str) -> None:
     voice = BY_NAME[name]

@@ -82,6 +82,7 @@ def test_what_is_no_lasting_file_goes_through_each_time(source: Counted, path: s
         assert answer.headers["etag"] == '"of the file"'
 
 
+@pytest.mark.slow
 def test_the_app_sends_each_script_of_its_page_as_streamlit_has_it() -> None:
     folder = Path(streamlit.__file__).parent / "static" / "static" / "js"
     scripts = sorted(folder.glob("*.js"), key=lambda path: path.stat().st_size)[-8:]

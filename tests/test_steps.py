@@ -91,6 +91,7 @@ def tolerance(values: Any) -> float:
     return TOLERANCE * max(1.0, float(np.abs(values).max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_javascript_equals_torch_for_every_layer_and_head(
     name: str, node: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -119,6 +120,7 @@ def test_javascript_equals_torch_for_every_layer_and_head(
         print(f"\n{name}: {len(queries)} queries, largest difference of JavaScript from torch {largest}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_edits_in_javascript_equal_torch(name: str, node: str, tmp_path: Path) -> None:
     run = RUNS[name]()
@@ -194,6 +196,7 @@ def test_the_temperature_and_its_limits() -> None:
             softmax_weights(scores, temperature)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_steps_survive_the_run_file(name: str) -> None:
     run = RUNS[name]()

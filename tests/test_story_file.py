@@ -126,6 +126,7 @@ def test_a_story_is_that_of_its_record_alone() -> None:
         assert story_of_record({record.id: replace(story, steps=(step,))}, record) is None
 
 
+@pytest.mark.slow
 def test_every_recording_of_the_gallery_has_its_story() -> None:
     stories = read_stories(STORIES)
     assert STORIES.stat().st_size < 100_000
@@ -138,6 +139,7 @@ def test_every_recording_of_the_gallery_has_its_story() -> None:
         assert len(story.steps) <= MOST_STEPS and not (story.steps and story.ways_out)
 
 
+@pytest.mark.slow
 def test_a_recorded_story_is_what_is_measured_anew(backend: LocalBackend) -> None:
     record = recorded("said")
     stored = story_of_record(read_stories(STORIES), record)

@@ -104,6 +104,7 @@ def test_the_maps_are_the_softmax_of_the_encoders_scores(trio: LocalBackend, sam
         np.testing.assert_allclose(weights_of(record, FUSION_LAYERS + number), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_all_else_of_a_run_is_the_same_without_them(trio: LocalBackend, sample: Sample) -> None:
     fields: dict[str, Any] = {"relevance": True, "norms": True, "steps": True}
     with_towers, without = (run(trio, sample, towers=towers, **fields) for towers in (True, False))
@@ -119,6 +120,7 @@ def test_all_else_of_a_run_is_the_same_without_them(trio: LocalBackend, sample: 
     assert (without.made_by.get("towers"), with_towers.made_by["towers"]) == (None, [TOWER])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FUSION_KINDS)
 def test_the_compared_fusions_have_the_tower_beside_their_own_stacks(
     kind: str, sample: Sample, monkeypatch: pytest.MonkeyPatch
@@ -151,6 +153,7 @@ def test_a_token_is_20_ms_of_the_sound_and_silence_after_it_is_padding(sample: S
     assert [token.label for token in sound_tokens(short)].count(PADDING) == POSITIONS - 6
 
 
+@pytest.mark.slow
 def test_a_tower_without_a_sound_is_not_shown(trio: LocalBackend, sample: Sample) -> None:
     frames = tuple(
         number for number, token in enumerate(run(trio, sample).streams[STREAM]) if token.modality is Modality.AUDIO
@@ -164,6 +167,7 @@ def test_a_tower_without_a_sound_is_not_shown(trio: LocalBackend, sample: Sample
     assert run(trio, sample, [DropTokens(frames[1:])]).stacks == (FUSION, TOWER)
 
 
+@pytest.mark.slow
 def test_a_head_of_the_encoder_is_ablated_by_the_number_of_its_map(trio: LocalBackend, sample: Sample) -> None:
     """Independent: the columns of the output projection that read the head are 0."""
     number, head = FUSION_LAYERS + 1, 2

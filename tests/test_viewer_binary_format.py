@@ -67,6 +67,7 @@ def arrays(pixels: int = 5) -> dict[str, Section]:
     }
 
 
+@pytest.mark.slow
 @given(st.integers(0, 40), st.text(max_size=40))
 def test_decoding_returns_what_was_encoded(pixels: int, run: str) -> None:
     try:

@@ -124,6 +124,7 @@ def test_every_text_is_used() -> None:
     assert not {code for code in ABOUT if f'"{code}"' not in report}
 
 
+@pytest.mark.slow
 def test_every_text_gets_its_parameters() -> None:
     for call in CALLS:
         for code in call.codes:

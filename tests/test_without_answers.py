@@ -81,6 +81,7 @@ def test_a_command_that_measures_an_answer_prints_why_it_does_not(
     assert (out, err) == ("", f"mmviz: {REFUSAL}\n"), "one sentence, and no estimate of what does not happen"
 
 
+@pytest.mark.slow
 def test_attention_is_compared_and_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *INPUTS, "--other-text", "other words"]) == 0
     assert "answer:" not in capsys.readouterr().out
@@ -107,6 +108,7 @@ def test_every_example_of_an_audit_is_skipped_with_the_reason() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_sections_of_the_page_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMVIZ_MODEL", MODEL)
     page = visit(page="debug", section="effect")

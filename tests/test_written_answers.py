@@ -105,6 +105,7 @@ def test_the_prior_of_each_word_is_that_of_the_same_words_without_the_picture(
     assert measure_language_prior(llava_backend, run.request, stop=lambda: True) is None
 
 
+@pytest.mark.slow
 def test_what_a_model_cannot_do_without_is_named(tmp_path: Path) -> None:
     path = tiny_checkpoints.save_checkpoint("whisper", tmp_path)
     whisper = LocalBackend("cpu", {"w": load(f"hf:{path}", "cpu")})

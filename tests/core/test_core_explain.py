@@ -34,6 +34,7 @@ def test_the_effects_of_the_modalities_sum_to_the_total(run: mmviz.Run) -> None:
     assert sum(effect[name] for name in ("image", "text", "audio")) == pytest.approx(effect["total"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_saved_run_is_the_same_run(run: mmviz.Run, tmp_path: Path) -> None:
     run.save(tmp_path / "run.npz")
     loaded = mmviz.Run.load(tmp_path / "run.npz")

@@ -13,6 +13,7 @@ def script() -> None:
     main([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [{}, {"page": "learn"}, {"lang": "zh"}], ids=["explore", "learn", "chinese"])
 def test_the_page_opens_without_an_error(params: dict[str, str]) -> None:
     from streamlit.testing.v1 import AppTest
