@@ -99,6 +99,22 @@ def test_training_starts_from_weights_alone(feature_store: FeatureStore, tmp_pat
     assert not torch.equal(fresh.state_dict()[name], loaded.state_dict()[name])
 
 
+def test_projections_are_trained_into_the_space_that_weights_have(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(4), *feature_store, tmp_path / "first", 1, "cpu")
+    weights = tmp_path / "first" / "weights.safetensors"
+    before = TrainedTrio()
+    load_weights(before, weights)
+    train(tiny(8, fuse=False), *feature_store, tmp_path / "second", 1, "cpu", weights)
+    after = TrainedTrio()
+    load_weights(after, tmp_path / "second" / "weights.safetensors")
+    moved = {
+        name.split(".")[0]
+        for (name, old), new in zip(before.model.named_parameters(), after.model.parameters(), strict=True)
+        if not torch.equal(old, new)
+    }
+    assert moved == {"image_projection", "audio_projection"}
+
+
 def test_snapshots_are_log_spaced(feature_store: FeatureStore, tmp_path: Path) -> None:
     wide = Stage(Recipe(scenes=64, questions=0, drop=0, many_words=0), 128, 1e-3, fuse=False)
     many = [feature_store[0] * 11, feature_store[1]]  # a batch has 64 pictures

@@ -52,8 +52,8 @@ class Stage:
 def make_stage(name: str, scenes: int, drop: float = 0.15, rate: float | None = None) -> Stage:
     """Returns a stage by the name that the card gives it; ``rate`` None: its default.
 
-    ``projections``; ``whole``: all but the encoders, with half of the patches and two thirds of the frames; ``tokens``:
-    the same with all of them, which ends the training.
+    ``projections``, see `TrainingSession` for weights that are there; ``whole``: all but the encoders, with half of
+    the patches and two thirds of the frames; ``tokens``: the same with all of them, which ends the training.
     """
     if name == "projections":
         return Stage(
@@ -141,11 +141,18 @@ Progress = Callable[[int, int, dict[str, float]], None]
 """Called with scenes done, scenes in total, and the mean losses since the last call."""
 
 
+def keep_all_but_projections(model: Trio) -> None:
+    """Freezes all of a trained model but its projections, which are trained further into the space that it has."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(("image_projection.", "audio_projection.")))
+
+
 class TrainingSession:
     """One stage in progress in the folder ``run``: model, running average of its weights, optimizer and progress.
 
-    Resumes a checkpoint in ``run``; otherwise weights come from ``start`` (safetensors) or are random. ``make`` makes
-    the module to train, which has a ``model`` and ``losses(batch, rows, fuse)``.
+    Resumes a checkpoint in ``run``; otherwise weights come from ``start`` (safetensors) or are random; the stage that
+    trains the projections leaves the rest of such weights as it is. ``make`` makes the module to train, which has a
+    ``model`` and ``losses(batch, rows, fuse)``.
     """
 
     def __init__(
@@ -160,6 +167,8 @@ class TrainingSession:
         if start:
             load_weights(self.trained, start)
             self.before = trained_scenes(start)
+            if not stage.fuse:
+                keep_all_but_projections(self.trained.model)
         decay = get_ema_multi_avg_fn(AVERAGE_DECAY)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.trained, multi_avg_fn=decay, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
