@@ -234,6 +234,21 @@ def test_a_folder_that_is_no_whole_checkpoint_is_refused(
     assert name in text and "Traceback" not in text
 
 
+def test_code_of_a_checkpoint_is_never_run(llava_folder: Path, tmp_path: Path) -> None:
+    folder, mark = tmp_path / "with code", tmp_path / "mark"
+    shutil.copytree(llava_folder, folder)
+    (folder / "theirs.py").write_text(f"from pathlib import Path\nPath({str(mark)!r}).write_text('ran')\n")
+    for file, names in (
+        ("config.json", ("AutoConfig", "AutoModelForImageTextToText")), ("processor_config.json", ("AutoProcessor",)),
+        ("tokenizer_config.json", ("AutoTokenizer",)),
+    ):  # fmt: skip
+        settings = json.loads((folder / file).read_text())
+        codes = {name: "theirs.Theirs" for name in names}
+        codes |= {"AutoTokenizer": ["theirs.Theirs", "theirs.Theirs"]} if "AutoTokenizer" in names else {}
+        (folder / file).write_text(json.dumps(settings | {"auto_map": codes}))
+    assert load(f"hf:{folder}", "cpu").card.details["family"] == "LLaVA" and not mark.exists()
+
+
 def test_the_type_of_numbers_and_the_memory(llava_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = read_checkpoint(llava_folder, "tiny")
     module = load(f"hf:{llava_folder}", "cpu").module
