@@ -171,7 +171,10 @@ def test_what_names_a_checkpoint() -> None:
 
 
 def test_the_checkpoints_on_this_disk_are_listed(llava_folder: Path, tmp_path: Path) -> None:
-    for name, changes in (("models--a--whole", {}), ("models--b--other", {"model_type": "mamba"})):
+    for name, changes in (
+        ("models--a--whole", {}), ("models--b--other", {"model_type": "mamba"}),
+        ("models--d--pixtral", {"vision_config": {"model_type": "pixtral"}}),
+    ):  # fmt: skip
         snapshot = tmp_path / name / "snapshots" / ("1" * 40)
         shutil.copytree(llava_folder, snapshot)
         (tmp_path / name / "blobs").mkdir()
@@ -182,8 +185,8 @@ def test_the_checkpoints_on_this_disk_are_listed(llava_folder: Path, tmp_path: P
     shutil.copytree(tmp_path / "models--a--whole", tmp_path / "models--c--damaged")
     weights = tmp_path / "models--c--damaged" / "snapshots" / ("1" * 40) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    (checkpoint,) = disk_checkpoints(tmp_path)
-    assert (checkpoint.spec, checkpoint.family) == ("hf:a/whole", "LLaVA")
+    families = {checkpoint.spec: checkpoint.family for checkpoint in disk_checkpoints(tmp_path)}
+    assert families == {"hf:a/whole": "LLaVA", "hf:d/pixtral": "Pixtral"}, "as it is called once it is loaded"
     assert disk_checkpoints(tmp_path / "nowhere") == []
 
 
@@ -206,6 +209,8 @@ def broken(llava_folder: Path, tmp_path: Path, name: str) -> Path:
         weights.unlink()
         index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
         (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    elif name == "index":
+        (copy / "model.safetensors.index.json").write_text('{"weight_map": ["a"]}')
     elif name == "config":
         (copy / "config.json").unlink()
     elif name == "garbled":
@@ -213,6 +218,9 @@ def broken(llava_folder: Path, tmp_path: Path, name: str) -> Path:
     elif name == "family":
         config = json.loads((copy / "config.json").read_text())
         (copy / "config.json").write_text(json.dumps(config | {"model_type": "mamba"}))
+    elif name == "tower":
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config | {"vision_config": "none"}))
     elif name == "part":
         from safetensors.torch import load_file, save_file
 
@@ -225,7 +233,8 @@ def broken(llava_folder: Path, tmp_path: Path, name: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "code"),
     [("cut", "hf-damaged"), ("pickle", "hf-pickle"), ("empty", "hf-no-weights"), ("shard", "hf-shard"),
-     ("config", "hf-no-config"), ("garbled", "hf-damaged"), ("family", "hf-family"), ("part", "hf-incomplete")],
+     ("config", "hf-no-config"), ("garbled", "hf-damaged"), ("family", "hf-family"), ("part", "hf-incomplete"),
+     ("tower", "hf-load"), ("index", "hf-damaged")],
 )  # fmt: skip
 def test_a_folder_that_is_no_whole_checkpoint_is_refused(
     llava_folder: Path, tmp_path: Path, name: str, code: str

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.models.huggingface.checkpoint_spec import CheckpointSpec
-from mmviz.models.huggingface.families import FAMILIES
+from mmviz.models.huggingface.families import family_of
 from mmviz.models.huggingface.progress_bars import download_bar
 from mmviz.types import MmvizError
 
@@ -109,7 +109,7 @@ def read_checkpoint(folder: Path, name: str) -> CheckpointFiles:
     from safetensors import SafetensorError, safe_open
 
     config = read_config(folder, name)
-    family = FAMILIES.get(str(config.get("model_type")))
+    family = family_of(config)
     part = family.part if family else ""
     files = _weight_files(folder)
     if not files:
@@ -147,8 +147,10 @@ def _weight_files(folder: Path) -> list[Path]:
     """Returns the files of the weights, as the index lists them."""
     index = folder / INDEX
     if index.is_file():
-        shards = _read_json(index, folder.name).get("weight_map", {}).values()
-        return [folder / Path(str(shard)).name for shard in dict.fromkeys(shards)]
+        shards = _read_json(index, folder.name).get("weight_map", {})
+        if not isinstance(shards, dict):
+            raise MmvizError("hf-damaged", name=folder.name, file=index.name)
+        return [folder / name for name in dict.fromkeys(Path(str(shard)).name for shard in shards.values())]
     return [folder / SINGLE] if (folder / SINGLE).is_file() else []
 
 

@@ -150,6 +150,7 @@ FAMILIES = {
 def family_of(config: Mapping[str, Any]) -> Family | None:
     """Returns the family of a checkpoint by its config; None where it is not supported."""
     kind = str(config.get("model_type"))
-    if kind == "llava" and dict(config.get("vision_config") or {}).get("model_type") == "pixtral":
+    vision = config.get("vision_config")
+    if kind == "llava" and isinstance(vision, Mapping) and vision.get("model_type") == "pixtral":
         kind = "pixtral"  # whose config is that of LLaVA
     return FAMILIES.get(kind)
