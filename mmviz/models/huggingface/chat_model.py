@@ -140,7 +140,7 @@ class ChatModel:
 
     def join(self, rows: Sequence[Prepared]) -> CheckpointInputs:
         """Returns the inputs of rows of one batch, shorter prompts padded behind."""
-        return joined_inputs(rows, int(self.tokenizer.pad_token_id or 0))
+        return joined_inputs(rows, int(self.tokenizer.pad_token_id or 0), self.family.packs_pictures)
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
         """See `SupportsGeneration.located_tokens`."""
