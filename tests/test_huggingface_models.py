@@ -119,6 +119,15 @@ def test_settings_change_the_prompt_and_the_length(
     refusal("options-model", llava_backend.run, [Request("toy", Sample(text="left"), options=options)])
 
 
+def test_what_a_checkpoint_changes_of_greedy_decoding_is_told(llava_folder: Path, sample: Sample) -> None:
+    model: Any = load(f"hf:{llava_folder}", "cpu")
+    assert model.prepare(sample).details["decoding"] == {}
+    config = model.module.generation_config
+    config.repetition_penalty, config.suppress_tokens = 1.3, [5, 6]
+    config.do_sample, config.temperature = True, 0.7  # which greedy decoding does without
+    assert model.prepare(sample).details["decoding"] == {"repetition_penalty": 1.3, "suppress_tokens": 2}
+
+
 def test_writing_can_be_stopped_and_tells_how_far_it_is(
     llava_spec: str, llava_backend: LocalBackend, sample: Sample
 ) -> None:

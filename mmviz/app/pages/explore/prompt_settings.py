@@ -25,6 +25,7 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
     with st.expander(say("prompt")):
         widgets.note(say("prompt-help"))
         st.code(record.made_by["prompt"], language=None, wrap_lines=True)
+        widgets.note(decoding_text(record.made_by.get("decoding")))
         if is_saved:
             return
         with st.form("prompt-settings", border=False):
@@ -42,6 +43,13 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
             st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record, settings))
         if session.current_state().options:
             st.button(say("prompt-reset"), key="prompt-reset", on_click=run_changes.set_options, args=((),))
+
+
+def decoding_text(changed: Any) -> str:
+    """Returns how the tokens of an answer are chosen; ``changed``: what the checkpoint's own settings change of it."""
+    if not isinstance(changed, Mapping) or not changed:
+        return say("prompt-decoding")
+    return say("prompt-decoding-own", settings=", ".join(f"{name} {value}" for name, value in changed.items()))
 
 
 def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
