@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mmviz import Modality, Sample, make_sample
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
-from mmviz.models.huggingface import memory_need
+from mmviz.models.huggingface import load_checkpoint, memory_need
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
@@ -250,6 +251,29 @@ def test_a_folder_that_is_no_whole_checkpoint_is_refused(
 ) -> None:
     text = refusal(code, load, f"hf:{broken(llava_folder, tmp_path, name)}", "cpu")
     assert name in text and "Traceback" not in text
+
+
+@pytest.mark.skipif(bool(find_spec("torchvision")), reason="torchvision is installed, so nothing is missing")
+@pytest.mark.parametrize("processor", ["Phi4MultimodalProcessor", "Qwen2VLProcessor"])
+def test_a_processor_without_torchvision_is_told_with_the_line_to_type(
+    llava_folder: Path, tmp_path: Path, processor: str
+) -> None:
+    """One has no image processor without it, the other no video processor: transformers says so by two errors."""
+    folder = tmp_path / "other"
+    shutil.copytree(llava_folder, folder)
+    pictures = {"image_processor_type": processor.replace("Processor", "ImageProcessor")}
+    sounds = {"feature_extractor_type": "Phi4MultimodalFeatureExtractor"}
+    videos = {"video_processor_type": "Qwen2VLVideoProcessor"}
+    config = {
+        "processor_class": processor, "image_processor": pictures, "audio_processor": sounds, "video_processor": videos,
+    }  # fmt: skip
+    (folder / "processor_config.json").write_text(json.dumps(config))
+    assert "pip install torchvision" in refusal("hf-package", load, f"hf:{folder}", "cpu")
+
+
+def test_without_transformers_the_extra_is_named(llava_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_checkpoint, "find_spec", lambda name: None)
+    assert "pip install 'mmviz[hf]'" in refusal("hf-extra", load, f"hf:{llava_folder}", "cpu")
 
 
 def test_code_of_a_checkpoint_is_never_run(llava_folder: Path, tmp_path: Path) -> None:
