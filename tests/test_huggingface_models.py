@@ -20,6 +20,7 @@ from mmviz import Modality, Sample, make_sample
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
+from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.models.huggingface import load_checkpoint, memory_need
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
@@ -93,6 +94,8 @@ def test_effects_are_about_the_answer_that_was_written(
     llava_spec: str, llava_backend: LocalBackend, run: mmviz.Run
 ) -> None:
     effect = run.effect()
+    measured = measure_modality_effect(llava_backend, run.request)  # type: ignore[arg-type]
+    assert measured is not None and not measured.tells_changes, "all other texts together are more probable"
     whole = np.log(run.record.answers[0].probability)
     without = []
     for changes in ((DropModality(Modality.IMAGE),), (DropModality(Modality.IMAGE), DropModality(Modality.TEXT))):
