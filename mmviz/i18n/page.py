@@ -184,10 +184,6 @@ LABELS: dict[str, str] = {
     "prompt": "Prompt and settings",
     "prompt-help": "The prompt of the model: your text within its chat template. The placeholders stand for picture "
     "and sound.",
-    "prompt-decoding": "The answer is decoded greedily: the most probable token each time, without sampling, so that "
-    "it can be repeated.",
-    "prompt-decoding-own": "The answer is decoded greedily, without sampling, so that it can be repeated. The "
-    "checkpoint's own settings change which token comes first: {settings}.",
     "prompt-system": "System prompt",
     "prompt-tokens": "Longest answer, in tokens",
     "prompt-template": "Chat template",

@@ -10,6 +10,7 @@ import streamlit as st
 from mmviz.app import run_changes
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord
 
@@ -48,8 +49,8 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
 def decoding_text(changed: Any) -> str:
     """Returns how the tokens of an answer are chosen; ``changed``: what the checkpoint's own settings change of it."""
     if not isinstance(changed, Mapping) or not changed:
-        return say("prompt-decoding")
-    return say("prompt-decoding-own", settings=", ".join(f"{name} {value}" for name, value in changed.items()))
+        return sentence("hf-decoding")
+    return sentence("hf-decoding-own", settings=", ".join(f"{name} {value}" for name, value in changed.items()))
 
 
 def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
