@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints  # noqa: F401  # first: it sets what transformers reads
-from app_page import now, record_of, run, visit, word
+from app_page import markup, notes, now, record_of, run, visit, word
 
+from mmviz.app.pages.explore.prompt_settings import decoding_text
 from mmviz.backends.local import LocalBackend
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError, Request, Sample
 
 pytestmark = pytest.mark.slow
@@ -21,6 +23,10 @@ def test_the_prompt_is_shown_and_can_be_changed(qwen2_audio_folder: Path, monkey
     first = record_of(page)
     assert first.made_by["prompt"].startswith("user: <|audio_bos|>") and len(first.made_by["answer"]) == 32
     assert [code.value for code in page.code if code.value == first.made_by["prompt"]]
+    assert any(sentence("hf-decoding") in note for note in notes(page, "plain")), (
+        "this checkpoint changes nothing of it"
+    )
+    assert f"{first.made_by['device_name']}, float32." in markup(page)
     page.text_area(key=f"setting-{first.id}-system").set_value("Be brief.")
     page.number_input(key=f"setting-{first.id}-new_tokens").set_value(4)
     page.button(key="FormSubmitter:prompt-settings-Run with these settings").click()
@@ -36,6 +42,14 @@ def test_the_prompt_is_shown_and_can_be_changed(qwen2_audio_folder: Path, monkey
     page.button(key="prompt-reset").click()
     run(page)
     assert record_of(page).made_by["answer"] == first.made_by["answer"]
+
+
+def test_what_a_checkpoint_changes_of_the_decoding_is_told() -> None:
+    assert "repetition_penalty 1.05, suppress_tokens 2." in decoding_text(
+        {"repetition_penalty": 1.05, "suppress_tokens": 2}
+    )
+    for nothing in ({}, None, "of a damaged file"):
+        assert decoding_text(nothing) == sentence("hf-decoding")
 
 
 def test_a_visitor_cannot_name_a_checkpoint(qwen2_audio_folder: Path) -> None:

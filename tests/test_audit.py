@@ -129,6 +129,22 @@ def test_counts_and_means_over_examples() -> None:
         assert use.present == 0 and use.effect is use.attention is None
 
 
+def test_of_a_text_that_was_written_it_is_not_told_whether_it_changes() -> None:
+    """All other texts together are more probable, with the modality and without it."""
+    written = replace(TEXT_ALONE, changed=frozenset(TEXT_ALONE.values))
+    assert not written.tells_changes and TEXT_ALONE.tells_changes
+    assert roles(written) == {"i": "", "t": "", "a": ""}
+    image, text, _ = modality_use([Assessment("a", written, None), Assessment("b", TEXT_ALONE, None)])
+    assert (image.present, image.told, image.ignored, text.decides) == (2, 1, 1, 1)
+    alone = audit_of(assessments=[Assessment("a", written, SHARES)])
+    assert kinds(findings(alone.assessments)) == [("unused", IMAGE), ("unused", AUDIO)], "shares can be compared"
+    assert [text for text, _ in table(alone)[0][1]] == ["1 (100 %)", "–", "–", "–", "0.00", "0.60"]
+    (row,) = rows(alone)
+    assert [row["text"][flag] for flag in ("decides", "ignored", "overruled")] == [None] * 3
+    assert audit_words("untold", count=1, of=1) in summary(alone)
+    assert sentences(audit_of(assessments=[Assessment("a", written, None)])) == []
+
+
 def kinds(results: Sequence[Finding]) -> list[tuple[str, Modality | None]]:
     return [(finding.kind, finding.modality) for finding in results]
 

@@ -67,7 +67,8 @@ def test_the_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         entries = [row[modality] for row in rows if row[modality]]
         flag_counts = {flag: sum(entry[flag] for entry in entries) for flag in ("decides", "ignored", "overruled")}
         means = {share: sum(entry[share] for entry in entries) / len(entries) for share in ("effect", "attention")}
-        assert document["modalities"][modality] == pytest.approx({"present": len(entries), **flag_counts, **means})
+        numbers = {"present": len(entries), "told": len(entries), **flag_counts, **means}
+        assert document["modalities"][modality] == pytest.approx(numbers)
         counts = [(len(entries), count), *((flagged, len(entries)) for flagged in flag_counts.values())]
         cells = [f"{flagged} ({100 * flagged / of:.0f} %)" for flagged, of in counts]
         cells += [f"{mean:.2f}" for mean in means.values()]

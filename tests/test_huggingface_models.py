@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from mmviz import Modality, Sample, make_sample
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
-from mmviz.models.huggingface import memory_need
+from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.models.huggingface import load_checkpoint, memory_need
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
@@ -92,6 +94,8 @@ def test_effects_are_about_the_answer_that_was_written(
     llava_spec: str, llava_backend: LocalBackend, run: mmviz.Run
 ) -> None:
     effect = run.effect()
+    measured = measure_modality_effect(llava_backend, run.request)  # type: ignore[arg-type]
+    assert measured is not None and not measured.tells_changes, "all other texts together are more probable"
     whole = np.log(run.record.answers[0].probability)
     without = []
     for changes in ((DropModality(Modality.IMAGE),), (DropModality(Modality.IMAGE), DropModality(Modality.TEXT))):
@@ -117,6 +121,15 @@ def test_settings_change_the_prompt_and_the_length(
         assert "new_tokens" in text
     refusal("hf-template", llava_backend.run, [Request(llava_spec, sample, options=(("template", "{{ nothing( }}"),))])
     refusal("options-model", llava_backend.run, [Request("toy", Sample(text="left"), options=options)])
+
+
+def test_what_a_checkpoint_changes_of_greedy_decoding_is_told(llava_folder: Path, sample: Sample) -> None:
+    model: Any = load(f"hf:{llava_folder}", "cpu")
+    assert model.prepare(sample).details["decoding"] == {}
+    config = model.module.generation_config
+    config.repetition_penalty, config.suppress_tokens = 1.3, [5, 6]
+    config.do_sample, config.temperature = True, 0.7  # which greedy decoding does without
+    assert model.prepare(sample).details["decoding"] == {"repetition_penalty": 1.3, "suppress_tokens": 2}
 
 
 def test_writing_can_be_stopped_and_tells_how_far_it_is(
@@ -171,7 +184,10 @@ def test_what_names_a_checkpoint() -> None:
 
 
 def test_the_checkpoints_on_this_disk_are_listed(llava_folder: Path, tmp_path: Path) -> None:
-    for name, changes in (("models--a--whole", {}), ("models--b--other", {"model_type": "mamba"})):
+    for name, changes in (
+        ("models--a--whole", {}), ("models--b--other", {"model_type": "mamba"}),
+        ("models--d--pixtral", {"vision_config": {"model_type": "pixtral"}}),
+    ):  # fmt: skip
         snapshot = tmp_path / name / "snapshots" / ("1" * 40)
         shutil.copytree(llava_folder, snapshot)
         (tmp_path / name / "blobs").mkdir()
@@ -182,8 +198,8 @@ def test_the_checkpoints_on_this_disk_are_listed(llava_folder: Path, tmp_path: P
     shutil.copytree(tmp_path / "models--a--whole", tmp_path / "models--c--damaged")
     weights = tmp_path / "models--c--damaged" / "snapshots" / ("1" * 40) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    (checkpoint,) = disk_checkpoints(tmp_path)
-    assert (checkpoint.spec, checkpoint.family) == ("hf:a/whole", "LLaVA")
+    families = {checkpoint.spec: checkpoint.family for checkpoint in disk_checkpoints(tmp_path)}
+    assert families == {"hf:a/whole": "LLaVA", "hf:d/pixtral": "Pixtral"}, "as it is called once it is loaded"
     assert disk_checkpoints(tmp_path / "nowhere") == []
 
 
@@ -206,6 +222,8 @@ def broken(llava_folder: Path, tmp_path: Path, name: str) -> Path:
         weights.unlink()
         index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
         (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    elif name == "index":
+        (copy / "model.safetensors.index.json").write_text('{"weight_map": ["a"]}')
     elif name == "config":
         (copy / "config.json").unlink()
     elif name == "garbled":
@@ -213,6 +231,9 @@ def broken(llava_folder: Path, tmp_path: Path, name: str) -> Path:
     elif name == "family":
         config = json.loads((copy / "config.json").read_text())
         (copy / "config.json").write_text(json.dumps(config | {"model_type": "mamba"}))
+    elif name == "tower":
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config | {"vision_config": "none"}))
     elif name == "part":
         from safetensors.torch import load_file, save_file
 
@@ -225,13 +246,52 @@ def broken(llava_folder: Path, tmp_path: Path, name: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "code"),
     [("cut", "hf-damaged"), ("pickle", "hf-pickle"), ("empty", "hf-no-weights"), ("shard", "hf-shard"),
-     ("config", "hf-no-config"), ("garbled", "hf-damaged"), ("family", "hf-family"), ("part", "hf-incomplete")],
+     ("config", "hf-no-config"), ("garbled", "hf-damaged"), ("family", "hf-family"), ("part", "hf-incomplete"),
+     ("tower", "hf-load"), ("index", "hf-damaged")],
 )  # fmt: skip
 def test_a_folder_that_is_no_whole_checkpoint_is_refused(
     llava_folder: Path, tmp_path: Path, name: str, code: str
 ) -> None:
     text = refusal(code, load, f"hf:{broken(llava_folder, tmp_path, name)}", "cpu")
     assert name in text and "Traceback" not in text
+
+
+@pytest.mark.skipif(bool(find_spec("torchvision")), reason="torchvision is installed, so nothing is missing")
+@pytest.mark.parametrize("processor", ["Phi4MultimodalProcessor", "Qwen2VLProcessor"])
+def test_a_processor_without_torchvision_is_told_with_the_line_to_type(
+    llava_folder: Path, tmp_path: Path, processor: str
+) -> None:
+    """One has no image processor without it, the other no video processor: transformers says so by two errors."""
+    folder = tmp_path / "other"
+    shutil.copytree(llava_folder, folder)
+    pictures = {"image_processor_type": processor.replace("Processor", "ImageProcessor")}
+    sounds = {"feature_extractor_type": "Phi4MultimodalFeatureExtractor"}
+    videos = {"video_processor_type": "Qwen2VLVideoProcessor"}
+    config = {
+        "processor_class": processor, "image_processor": pictures, "audio_processor": sounds, "video_processor": videos,
+    }  # fmt: skip
+    (folder / "processor_config.json").write_text(json.dumps(config))
+    assert "pip install torchvision" in refusal("hf-package", load, f"hf:{folder}", "cpu")
+
+
+def test_without_transformers_the_extra_is_named(llava_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_checkpoint, "find_spec", lambda name: None)
+    assert "pip install 'mmviz[hf]'" in refusal("hf-extra", load, f"hf:{llava_folder}", "cpu")
+
+
+def test_code_of_a_checkpoint_is_never_run(llava_folder: Path, tmp_path: Path) -> None:
+    folder, mark = tmp_path / "with code", tmp_path / "mark"
+    shutil.copytree(llava_folder, folder)
+    (folder / "theirs.py").write_text(f"from pathlib import Path\nPath({str(mark)!r}).write_text('ran')\n")
+    for file, names in (
+        ("config.json", ("AutoConfig", "AutoModelForImageTextToText")), ("processor_config.json", ("AutoProcessor",)),
+        ("tokenizer_config.json", ("AutoTokenizer",)),
+    ):  # fmt: skip
+        settings = json.loads((folder / file).read_text())
+        codes = {name: "theirs.Theirs" for name in names}
+        codes |= {"AutoTokenizer": ["theirs.Theirs", "theirs.Theirs"]} if "AutoTokenizer" in names else {}
+        (folder / file).write_text(json.dumps(settings | {"auto_map": codes}))
+    assert load(f"hf:{folder}", "cpu").card.details["family"] == "LLaVA" and not mark.exists()
 
 
 def test_the_type_of_numbers_and_the_memory(llava_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def test_memory_of_a_run_is_what_the_formula_on_paper_says() -> None:
     for tokens, rows in ((40, 40), (900, 64)):
         layer = 4 * 8 * (4 * tokens + 2 * 2 * tokens + 4 * rows) + 4 * 4 * tokens
         assert kept_bytes(captured(model, tokens).attention_calls()) == 2 * layer
+
+
+def test_the_page_on_hugging_face_tells_what_a_model_of_3_billion_weights_keeps() -> None:
+    """The same formula: 36 layers, 16 heads, 2 of keys and values of width 128, bfloat16, float32 row sums."""
+    token, outputs = 36 * (2 * 128 * (16 + 2 * 2) + 4 * 16), 36 * 2 * 128 * 16 * 64  # of the rows that are checked
+    text = (Path(__file__).parent.parent / "docs" / "how-to" / "hugging-face.md").read_text("utf-8")
+    assert "36 layers of 16 heads, 2 of keys and values, each of width 128, in bfloat16" in text
+    assert f"keeps {token / 1e6:.2f} MB a token, {(4_000 * token + outputs) / 1e9:.1f} GB at 4,000 tokens" in text
 
 
 def test_the_maps_of_a_record_have_the_size_that_is_told() -> None:

@@ -45,7 +45,10 @@ class ModalityUse:
 
     modality: Modality
     present: int
-    """Examples that have the modality, and whose effect is measured. The other fields count among these."""
+    """Examples that have the modality, and whose effect is measured."""
+    told: int
+    """Of these the examples of which it can be told if the answer changes, see `Effect.tells_changes`. The next three
+    fields count among them."""
     decides: int
     """Examples whose answer changes without the modality, see `decides`."""
     ignored: int
@@ -59,14 +62,16 @@ class ModalityUse:
 
 
 def decides(effect: Effect, modality: Modality) -> bool:
-    """Returns whether the answer changes without this modality; False where the model requires it."""
+    """Returns whether the answer changes without this modality; False where the model requires it, and where that
+    cannot be told."""
     everything = effect.everything
-    return modality in everything - effect.required and effect.is_changed(everything - {modality})
+    is_measured = effect.tells_changes and modality in everything - effect.required
+    return is_measured and effect.is_changed(everything - {modality})
 
 
 def is_ignored(effect: Effect, modality: Modality) -> bool:
     """Returns whether its share of the effect is below `SMALL_SHARE` and the answer is the same without it."""
-    is_measured = modality not in effect.required
+    is_measured = effect.tells_changes and modality not in effect.required
     return is_measured and effect.shares[modality] < SMALL_SHARE and not decides(effect, modality)
 
 
@@ -76,7 +81,8 @@ def is_overruled(effect: Effect, modality: Modality) -> bool:
     Text is judged alone, but for what the model requires. Sure means a probability of at least `SURE`.
     """
     kept = frozenset({modality, Modality.TEXT}) & effect.everything | effect.required
-    if modality not in effect.everything - effect.required or kept == effect.everything:
+    is_measured = effect.tells_changes and modality in effect.everything - effect.required
+    if not is_measured or kept == effect.everything:
         return False
     return effect.is_changed(kept) and effect.answers[kept][1] >= SURE
 
@@ -144,6 +150,7 @@ def modality_use(assessments: Sequence[Assessment]) -> list[ModalityUse]:
             ModalityUse(
                 modality=modality,
                 present=len(present),
+                told=sum(effect.tells_changes for effect in effects),
                 decides=sum(decides(effect, modality) for effect in effects),
                 ignored=sum(is_ignored(effect, modality) for effect in effects),
                 overruled=sum(is_overruled(effect, modality) for effect in effects),
@@ -159,9 +166,10 @@ class Finding:
     """Something that is true of many examples. All numbers are those of `modality_use`."""
 
     kind: Literal["ignored", "overruled", "only", "none", "most", "unused", "unattended"]
-    """``ignored``, ``overruled``: true of ``modality`` in ``count`` of the ``of`` examples that have it. ``only``: no
-    other modality ever decides, this one in ``count`` of ``of``. ``none``: no modality ever decides. ``most``,
-    ``unused``, ``unattended``: the mean shares disagree, as in `mmviz.analysis.attention_vs_effect.Disagreement`.
+    """``ignored``, ``overruled``: true of ``modality`` in ``count`` of the ``of`` examples that have it and tell, see
+    `ModalityUse.told`. ``only``: no other modality ever decides, this one in ``count`` of ``of``. ``none``: no modality
+    ever decides. ``most``, ``unused``, ``unattended``: the mean shares disagree, as in
+    `mmviz.analysis.attention_vs_effect.Disagreement`.
     """
     modality: Modality | None
     """None for ``none``."""
@@ -183,17 +191,18 @@ def findings(assessments: Sequence[Assessment]) -> list[Finding]:
     rows = [row for row in modality_use(assessments) if row.present]
     deciding = [row for row in rows if row.decides]
     results = []
-    if rows and not deciding:
-        results.append(Finding("none", None, of=len(assessments)))
-    if len(rows) > 1 and len(deciding) == 1 and deciding[0].decides >= OFTEN * deciding[0].present:
-        results.append(Finding("only", deciding[0].modality, deciding[0].decides, deciding[0].present))
-    for row in rows:
-        if row.ignored >= OFTEN * row.present:
+    told = [row for row in rows if row.told]
+    if told and not deciding:
+        results.append(Finding("none", None, of=sum(entry.effect.tells_changes for entry in assessments)))
+    if len(told) > 1 and len(deciding) == 1 and deciding[0].decides >= OFTEN * deciding[0].told:
+        results.append(Finding("only", deciding[0].modality, deciding[0].decides, deciding[0].told))
+    for row in told:
+        if row.ignored >= OFTEN * row.told:
             attention = _attention_where_ignored(assessments, row.modality)
-            results.append(Finding("ignored", row.modality, row.ignored, row.present, attention=attention))
-    for row in rows:
-        if row.overruled >= OFTEN * row.present:
-            results.append(Finding("overruled", row.modality, row.overruled, row.present))
+            results.append(Finding("ignored", row.modality, row.ignored, row.told, attention=attention))
+    for row in told:
+        if row.overruled >= OFTEN * row.told:
+            results.append(Finding("overruled", row.modality, row.overruled, row.told))
     ignored = {finding.modality for finding in results if finding.kind == "ignored"}
     return results + [
         finding

@@ -45,6 +45,15 @@ class Effect:
         return self.answers[kept][0] != self.answer if self.changed is None else kept in self.changed
 
     @property
+    def tells_changes(self) -> bool:
+        """Whether it can be told if the answer changes: it is the most probable one with all modalities.
+
+        A text of many words that a model wrote is not, beside all other texts together. Which one it would write
+        without a modality is not known.
+        """
+        return self.changed is None or self.everything not in self.changed
+
+    @property
     def everything(self) -> Coalition:
         """The coalition of all modalities that the sample has."""
         return max(self.values, key=len)

@@ -76,7 +76,8 @@ class RouteEffect:
     probability: float
     """Probability of that answer."""
     is_changed: bool
-    """Whether that is another answer than with the route."""
+    """Whether that is another answer than with the route. False where the answer is not the most probable one with the
+    route: a text of many words is less probable than all others together."""
 
     @property
     def disagreement(self) -> Literal["unused", "unattended"] | None:
@@ -187,13 +188,14 @@ def read_routes(record: AttentionRecord, cells: Sequence[RouteCell], records: Se
     rows = [(swept, row) for swept in records if swept.sweep is not None for row in swept.sweep]
     for cell, (swept, row) in zip(cells, rows, strict=False):
         best = int(row.argmax())
+        is_told = swept.answers[0].probability >= max(answer.probability for answer in swept.answers)
         effects.append(
             RouteEffect(
                 cell=cell,
                 effect=float(row[0]) - math.log(max(swept.answers[0].probability, 1e-300)),
                 answer=swept.answers[best].label,
                 probability=math.exp(float(row[best])),
-                is_changed=bool(row[best] > row[0]),
+                is_changed=is_told and bool(row[best] > row[0]),
             )
         )
     first = best_answer(record)

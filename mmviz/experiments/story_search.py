@@ -71,7 +71,7 @@ class Step:
     probability: float = 0.0
     """Probability of that answer."""
     is_changed: bool = False
-    """Whether that is another answer."""
+    """Whether that is another answer, see `RouteEffect.is_changed`."""
 
     @property
     def cuts(self) -> tuple[CutRoute, ...]:
@@ -123,10 +123,11 @@ class Cutter:
         for record in records:
             assert record.sweep is not None
             before = math.log(max(record.answers[0].probability, 1e-300))
+            is_told = record.answers[0].probability >= max(answer.probability for answer in record.answers)
             for row in record.sweep:
                 best = int(row.argmax())
                 label, probability = record.answers[best].label, math.exp(float(row[best]))
-                effects.append((float(row[0]) - before, label, probability, bool(row[best] > row[0])))
+                effects.append((float(row[0]) - before, label, probability, is_told and bool(row[best] > row[0])))
         return effects
 
 

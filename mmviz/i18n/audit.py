@@ -33,6 +33,8 @@ AUDIT: dict[str, str] = {
     "evaluated": "Model {model}, baseline {baseline}. {evaluated} of {of} examples evaluated.",
     "stopped": "Model {model}, baseline {baseline}. Stopped; {evaluated} of {of} examples evaluated.",
     "untrained": "Its weights are untrained: the answers are chance, not something learned.",
+    "untold": "In {count} of {of}, the answer is a text that is less probable than all other texts together. Whether "
+    "it would change is not known there, so the columns decides, ignored and overruled leave them out.",
     "correct": "{correct} of {known} answers are correct.",
     "correct-some": "Correct answers: {correct} of {known} (examples whose correct answer is known and is one that the "
     "model can give).",

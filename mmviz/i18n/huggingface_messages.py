@@ -40,6 +40,10 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-load": "transformers cannot load {name}: {why}",
     "hf-template": "The chat template of this model cannot be filled in: {why}",
     "hf-processor": "The processor of this model cannot read these inputs: {why}",
+    "hf-decoding": "The answer is decoded greedily: the most probable token each time, without sampling, so that "
+    "it can be repeated.",
+    "hf-decoding-own": "The answer is decoded greedily, without sampling, so that it can be repeated. The "
+    "checkpoint's own settings change which token comes first: {settings}.",
     "hf-long": "The prompt has {count} tokens, and the answer may have {answer}; this model can read {limit}. "
     "Shorten the text, or give a smaller picture or a shorter sound.",
     "hf-sound-cut": "{model} reads the first {read} s of a sound; the rest of {seconds} s was left out.",

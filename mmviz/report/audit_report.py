@@ -52,7 +52,8 @@ def rows(audit: Audit) -> list[dict[str, Any]]:
 
     A row holds ``name``, ``answer``, ``probability``, ``correct`` (None: not known), and for each of ``image``,
     ``text`` and ``audio`` a dict of ``phi`` (Shapley value, nats), shares of ``effect`` and ``attention``, and the
-    booleans ``decides``, ``ignored`` and ``overruled``; None if the example has no such modality.
+    booleans ``decides``, ``ignored`` and ``overruled`` (None: it cannot be told if the answer changes); None if the
+    example has no such modality.
     """
     return [_row(assessment) for assessment in audit.assessments]
 
@@ -70,9 +71,9 @@ def _row(assessment: Assessment) -> dict[str, Any]:
             "phi": effect.phi[modality],
             "effect": effect.shares[modality],
             "attention": None if attention is None else attention[modality],
-            "decides": decides(effect, modality),
-            "ignored": is_ignored(effect, modality),
-            "overruled": is_overruled(effect, modality),
+            "decides": decides(effect, modality) if effect.tells_changes else None,
+            "ignored": is_ignored(effect, modality) if effect.tells_changes else None,
+            "overruled": is_overruled(effect, modality) if effect.tells_changes else None,
         }  # fmt: skip
     return row
 
@@ -137,6 +138,9 @@ def summary(audit: Audit) -> str:
     parts = [audit_words(code, model=audit.model, baseline=baseline, of=audit.examples, evaluated=evaluated)]
     if not audit.trained:
         parts.append(audit_words("untrained"))
+    untold = sum(not assessment.effect.tells_changes for assessment in audit.assessments)
+    if untold:
+        parts.append(audit_words("untold", count=untold, of=evaluated))
     correct, with_truth = correct_answers(audit)
     if with_truth:
         code = "correct" if with_truth == evaluated else "correct-some"
@@ -154,7 +158,7 @@ def table(audit: Audit) -> list[tuple[str, list[tuple[str, float | None]]]]:
     for use in modality_use(audit.assessments):
         counts = (
             (use.present, len(audit.assessments)),
-            *((count, use.present) for count in (use.decides, use.ignored, use.overruled)),
+            *((count, use.told) for count in (use.decides, use.ignored, use.overruled)),
         )
         cells: list[tuple[str, float | None]] = [
             (f"{count} ({count / of * 100:.0f} %)", count / of) if of else ("–", None) for count, of in counts
@@ -165,7 +169,8 @@ def table(audit: Audit) -> list[tuple[str, list[tuple[str, float | None]]]]:
 
 
 def sentences(audit: Audit) -> list[str]:
-    """Returns a sentence for each finding, or one that says there is none. Empty if no example was evaluated."""
+    """Returns a sentence for each finding, or one that says there is none. Empty if no example was evaluated, or where
+    findings of all kinds but those on shares cannot be told."""
     if not audit.assessments:
         return []
     lines = []
@@ -180,7 +185,8 @@ def sentences(audit: Audit) -> list[str]:
                 code, **names, count=finding.count, of=finding.of, attention=attention, effect=finding.effect
             )
         )  # fmt: skip
-    return lines or [audit_words("find-nothing")]
+    is_told = any(assessment.effect.tells_changes for assessment in audit.assessments)
+    return lines or ([audit_words("find-nothing")] if is_told else [])
 
 
 def meanings() -> dict[str, str]:

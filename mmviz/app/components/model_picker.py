@@ -14,7 +14,7 @@ from mmviz.i18n.page import say
 from mmviz.models.huggingface.checkpoint_files import gigabytes, read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import is_checkpoint, parse_checkpoint
 from mmviz.models.huggingface.disk_checkpoints import disk_folder
-from mmviz.models.huggingface.families import FAMILIES
+from mmviz.models.huggingface.families import family_of
 from mmviz.models.huggingface.presets import PRESETS
 from mmviz.types import MmvizError
 
@@ -62,7 +62,7 @@ def _checkpoint_size(model: str) -> tuple[str, int, int] | None:
         files = read_checkpoint(folder, model)
     except MmvizError:
         return None
-    family = FAMILIES.get(str(files.config.get("model_type")))
+    family = family_of(files.config)
     return (family.title if family else "", files.parameters, files.disk_bytes)
 
 

@@ -29,6 +29,12 @@ from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
 
 NEW_TOKENS = 32
 """Tokens that an answer may have."""
+DECODING = (
+    "repetition_penalty", "encoder_repetition_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+    "min_length", "min_new_tokens", "bad_words_ids", "sequence_bias", "suppress_tokens", "begin_suppress_tokens",
+    "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty", "guidance_scale",
+)  # fmt: skip
+"""Settings of a checkpoint that choose another token than the most probable one."""
 ANY_OTHER = "any other text"
 
 
@@ -99,7 +105,10 @@ class ChatModel:
         return Prepared(
             inputs, [*tokens, *words], (*notices, *cuts), answer_token=self._answer_token, sample=sample,
             answers=answers,
-            details={"prompt": prompt, "settings": {name: getattr(self, name) for name in self.settings}},
+            details={
+                "prompt": prompt, "settings": {name: getattr(self, name) for name in self.settings},
+                "decoding": self._decoding,
+            },
         )  # fmt: skip
 
     def generate(
@@ -140,7 +149,7 @@ class ChatModel:
 
     def join(self, rows: Sequence[Prepared]) -> CheckpointInputs:
         """Returns the inputs of rows of one batch, shorter prompts padded behind."""
-        return joined_inputs(rows, int(self.tokenizer.pad_token_id or 0))
+        return joined_inputs(rows, int(self.tokenizer.pad_token_id or 0), self.family.packs_pictures)
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
         """See `SupportsGeneration.located_tokens`."""
@@ -211,6 +220,13 @@ class ChatModel:
         texts = [str(self.tokenizer.decode(piece)).strip() for piece in pieces]
         labels = ["".join(token_label(self.tokenizer, token_id) for token_id in piece) for piece in pieces]
         return " … ".join(text or label for text, label in zip(texts, labels, strict=True))
+
+    @property
+    def _decoding(self) -> dict[str, Any]:
+        """What the checkpoint's own settings change of greedy decoding, by their names; of tokens their number."""
+        config: Any = self.module.generation_config
+        changed = {name: value for name, value in config.to_diff_dict().items() if name in DECODING and value}
+        return {name: len(value) if isinstance(value, list | dict) else value for name, value in changed.items()}
 
     @property
     def _answer_token(self) -> AnswerToken:

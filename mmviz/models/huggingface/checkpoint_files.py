@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import shutil
@@ -11,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.models.huggingface.checkpoint_spec import CheckpointSpec
-from mmviz.models.huggingface.families import FAMILIES
+from mmviz.models.huggingface.families import family_of
 from mmviz.models.huggingface.progress_bars import download_bar
 from mmviz.types import MmvizError
 
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """Files that a checkpoint is loaded from. No pickle is among them."""
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+_LOGIN_STATUS = (401, 403)
+"""What a hub answers to a login that has ended, or that may not read a repository."""
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+NETWORK_LIBRARIES = ("httpx", "httpcore", "requests", "urllib3")
+"""How the modules begin whose errors huggingface_hub lets through: its version 2 uses httpx2."""
 Report = Callable[[str, dict[str, Any]], None]
 """Called with the code of a message and its parameters, to tell what goes on."""
 
@@ -43,12 +49,12 @@ def fetch_checkpoint(spec: CheckpointSpec, report: Report) -> Path:
     """Returns the folder of a checkpoint; one of the hub is downloaded unless it is on disk.
 
     ``report`` is told the size of a download before it begins (``hf-download``). Raises ``MmvizError``:
-    ``hf-offline``, ``hf-login``, ``hf-unknown``, ``hf-disk`` where there is too little space, ``hf-pickle`` for a
-    repository without safetensors.
+    ``hf-offline``, ``hf-login``, ``hf-unknown``, ``hf-disk`` where there is too little space, ``file-unwritable``
+    where the cache cannot be written to, ``hf-pickle`` for a repository without safetensors.
     """
     if spec.folder is not None:
         return spec.folder
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -61,7 +67,8 @@ def fetch_checkpoint(spec: CheckpointSpec, report: Report) -> Path:
     options: dict[str, Any] = {"revision": spec.revision, "allow_patterns": list(PATTERNS)}
     try:
         folder = Path(snapshot_download(spec.name, local_files_only=True, **options))
-        if _weight_files(folder):
+        weights = _weight_files(folder)
+        if weights and all(path.is_file() for path in weights):  # else a download was stopped, and goes on
             return folder
     except LocalEntryNotFoundError:
         pass
@@ -71,7 +78,8 @@ def fetch_checkpoint(spec: CheckpointSpec, report: Report) -> Path:
         if not any(file.rfilename.endswith(".safetensors") for file in needed):
             raise MmvizError("hf-pickle", name=spec.name)
         size = sum(file.size or 0 for file in needed)
-        free = shutil.disk_usage(Path.home()).free
+        cache = Path(constants.HF_HUB_CACHE)
+        free = shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free
         if size > free:
             raise MmvizError("hf-disk", name=spec.name, size=gigabytes(size), free=gigabytes(free))
         report("hf-download", {"name": spec.name, "size": gigabytes(size)})
@@ -81,9 +89,13 @@ def fetch_checkpoint(spec: CheckpointSpec, report: Report) -> Path:
     except (RepositoryNotFoundError, RevisionNotFoundError) as problem:
         raise MmvizError("hf-unknown", name=spec.name, revision=spec.revision or "main") from problem
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as problem:
+        if getattr(getattr(problem, "response", None), "status_code", 0) in _LOGIN_STATUS:
+            raise MmvizError("hf-unknown", name=spec.name, revision=spec.revision or "main") from problem
+        if isinstance(problem, OSError) and problem.errno in _DISK_ERRORS:
+            raise MmvizError("file-unwritable", name=str(constants.HF_HUB_CACHE), why=problem.strerror) from problem
         raise MmvizError("hf-offline", name=spec.name) from problem
     except Exception as problem:  # whatever the network library of this version raises
-        if type(problem).__module__.partition(".")[0] in ("httpx", "httpcore", "requests", "urllib3"):
+        if type(problem).__module__.startswith(NETWORK_LIBRARIES):
             raise MmvizError("hf-offline", name=spec.name) from problem
         raise
 
@@ -97,7 +109,7 @@ def read_checkpoint(folder: Path, name: str) -> CheckpointFiles:
     from safetensors import SafetensorError, safe_open
 
     config = read_config(folder, name)
-    family = FAMILIES.get(str(config.get("model_type")))
+    family = family_of(config)
     part = family.part if family else ""
     files = _weight_files(folder)
     if not files:
@@ -135,8 +147,10 @@ def _weight_files(folder: Path) -> list[Path]:
     """Returns the files of the weights, as the index lists them."""
     index = folder / INDEX
     if index.is_file():
-        shards = _read_json(index, folder.name).get("weight_map", {}).values()
-        return [folder / Path(str(shard)).name for shard in dict.fromkeys(shards)]
+        shards = _read_json(index, folder.name).get("weight_map", {})
+        if not isinstance(shards, dict):
+            raise MmvizError("hf-damaged", name=folder.name, file=index.name)
+        return [folder / name for name in dict.fromkeys(Path(str(shard)).name for shard in shards.values())]
     return [folder / SINGLE] if (folder / SINGLE).is_file() else []
 
 

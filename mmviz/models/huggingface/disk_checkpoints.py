@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import CheckpointSpec
-from mmviz.models.huggingface.families import FAMILIES
+from mmviz.models.huggingface.families import family_of
 from mmviz.types import MmvizError
 
 
@@ -55,7 +55,7 @@ def disk_checkpoints(cache: Path | None = None) -> list[DiskCheckpoint]:
                 files = read_checkpoint(revision.snapshot_path, repository.repo_id)
             except MmvizError:
                 continue
-            family = FAMILIES.get(str(files.config.get("model_type")))
+            family = family_of(files.config)
             if family is not None:
                 name = repository.repo_id if "main" in revision.refs else f"{repository.repo_id}@{revision.commit_hash}"
                 checkpoints.append(DiskCheckpoint(f"hf:{name}", family.title, files.parameters, files.disk_bytes))

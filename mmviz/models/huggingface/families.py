@@ -45,6 +45,8 @@ class Family:
     has_grid: bool = False
     """Whether the tokens of a picture are a square grid, row by row, over all that its processor makes of it: where
     convolutions see most of the picture, they do not tell the place of a token."""
+    packs_pictures: bool = False
+    """Whether its processor puts pictures beside each other along the last axis of one tensor, those of a batch too."""
     takes_one: bool = False
     """Whether a chat takes one picture or sound at most."""
 
@@ -92,7 +94,9 @@ FAMILIES = {
         takes_one=True,
     ),
     "mllama": Family("Mllama", "chat", "MllamaForConditionalGeneration"),
-    "minicpmv4_6": Family("MiniCPM-V 4.6", "chat", "MiniCPMV4_6ForConditionalGeneration"),
+    "minicpmv4_6": Family(
+        "MiniCPM-V 4.6", "chat", "MiniCPMV4_6ForConditionalGeneration", packs_pictures=True
+    ),
     "gemma3n": Family(
         "Gemma 3n", "chat", "Gemma3nForConditionalGeneration", reads_audio=True, has_grid=True
     ),
@@ -150,6 +154,7 @@ FAMILIES = {
 def family_of(config: Mapping[str, Any]) -> Family | None:
     """Returns the family of a checkpoint by its config; None where it is not supported."""
     kind = str(config.get("model_type"))
-    if kind == "llava" and dict(config.get("vision_config") or {}).get("model_type") == "pixtral":
+    vision = config.get("vision_config")
+    if kind == "llava" and isinstance(vision, Mapping) and vision.get("model_type") == "pixtral":
         kind = "pixtral"  # whose config is that of LLaVA
     return FAMILIES.get(kind)

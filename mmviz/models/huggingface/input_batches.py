@@ -55,8 +55,11 @@ def batches_of(rows: Sequence[Prepared], pads_prompts: bool) -> list[list[int]]:
     return batches
 
 
-def joined_inputs(rows: Sequence[Prepared], pad_id: int) -> CheckpointInputs:
-    """Returns the inputs of the rows of a batch; shorter prompts are padded behind, with ``pad_id``."""
+def joined_inputs(rows: Sequence[Prepared], pad_id: int, packs_pictures: bool = False) -> CheckpointInputs:
+    """Returns the inputs of the rows of a batch; shorter prompts are padded behind, with ``pad_id``.
+
+    ``packs_pictures``: see `Family.packs_pictures`.
+    """
     first: CheckpointInputs = rows[0].tensors
     lengths = [_length(row) for row in rows]
     longest = max(lengths)
@@ -65,7 +68,7 @@ def joined_inputs(rows: Sequence[Prepared], pad_id: int) -> CheckpointInputs:
         values = [row.tensors.inputs[name] for row in rows]
         if _is_sequence(name):
             values = [_padded(value, longest, pad_id if name == "input_ids" else 0) for value in values]
-        inputs[name] = torch.cat(values)
+        inputs[name] = torch.cat(values, -1 if packs_pictures and name in first.pictures else 0)
     is_padded = min(lengths) < longest
     return replace(first, inputs=inputs, rows=len(rows), lengths=tuple(lengths) if is_padded else ())
 

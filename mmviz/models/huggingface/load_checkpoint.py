@@ -27,7 +27,7 @@ _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {
 }  # fmt: skip
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "sentencepiece": "sentencepiece", "librosa": "librosa",
              "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken",
-             "mistral": "mistral-common"}  # fmt: skip
+             "mistral-common": "mistral-common"}  # fmt: skip
 
 
 def load_checkpoint(spec: str, device: str, report: Report = lambda code, parameters: None) -> Model:
@@ -110,12 +110,22 @@ def _tried(load: Callable[[], Any], name: str) -> Any:
         return load()
     except MmvizError:
         raise
-    except ImportError as problem:
-        text = str(problem).strip()
-        package = next((pip for module, pip in _PACKAGES.items() if module.lower() in text.lower()), None)
-        if package is None:
-            raise MmvizError("hf-load", name=name, why=(text.splitlines() or ["ImportError"])[0][:200]) from problem
-        raise MmvizError("hf-package", name=name, package=package) from problem
     except Exception as problem:  # transformers raises what it likes
-        why = f"{type(problem).__name__}: {str(problem).strip().splitlines()[0] if str(problem).strip() else ''}"
+        text = str(problem).strip()
+        package = _missing_package(text, isinstance(problem, ImportError))
+        if package:
+            raise MmvizError("hf-package", name=name, package=package) from problem
+        why = f"{type(problem).__name__}: {text.splitlines()[0] if text else ''}"
         raise MmvizError("hf-load", name=name, why=why[:200]) from problem
+
+
+def _missing_package(text: str, is_import: bool) -> str:
+    """Returns the package that the message of an error asks for; "" for none.
+
+    ``is_import``: whether something could not be imported. Of other errors, only packages that are not installed are
+    named, in the list of classes that a processor may have.
+    """
+    for module, package in _PACKAGES.items():
+        if module.lower() in text.lower() and (is_import or find_spec(module.replace("-", "_")) is None):
+            return package
+    return ""

@@ -127,8 +127,8 @@ def _origin(made_by: Mapping[str, Any], is_saved: bool) -> tuple[str, str]:
         code = "recorded"
     origin = say(code, model=made_by.get("model"), device=device, milliseconds=forward + capture, host=host)
     details = say(
-        "computed-help", name=made_by.get("device_name"), prepare=prepare, forward=forward, capture=capture,
-        parity=float(made_by.get("parity") or 0),
+        "computed-help", name=", ".join(str(made_by[name]) for name in ("device_name", "dtype") if made_by.get(name)),
+        prepare=prepare, forward=forward, capture=capture, parity=float(made_by.get("parity") or 0),
     )  # fmt: skip
     if host:
         queue, network = (float(times.get(stage, 0)) for stage in ("queue", "network"))

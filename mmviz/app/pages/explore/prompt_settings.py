@@ -10,6 +10,7 @@ import streamlit as st
 from mmviz.app import run_changes
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord
 
@@ -25,6 +26,7 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
     with st.expander(say("prompt")):
         widgets.note(say("prompt-help"))
         st.code(record.made_by["prompt"], language=None, wrap_lines=True)
+        widgets.note(decoding_text(record.made_by.get("decoding")))
         if is_saved:
             return
         with st.form("prompt-settings", border=False):
@@ -42,6 +44,13 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
             st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record, settings))
         if session.current_state().options:
             st.button(say("prompt-reset"), key="prompt-reset", on_click=run_changes.set_options, args=((),))
+
+
+def decoding_text(changed: Any) -> str:
+    """Returns how the tokens of an answer are chosen; ``changed``: what the checkpoint's own settings change of it."""
+    if not isinstance(changed, Mapping) or not changed:
+        return sentence("hf-decoding")
+    return sentence("hf-decoding-own", settings=", ".join(f"{name} {value}" for name, value in changed.items()))
 
 
 def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
