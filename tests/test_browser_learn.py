@@ -219,7 +219,7 @@ def test_a_term_is_explained_on_hover_and_focus_within_the_window(browser: sync_
     page.close()
 
 
-def test_a_lesson_fits_on_one_screen_and_nothing_is_cut_off_at_200_percent(browser: sync_api.Browser, server: str) -> None:
+def test_a_lesson_fits_on_one_screen_and_is_whole_at_200_percent(browser: sync_api.Browser, server: str) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(PATIENCE)
     for name in ("tokens", "softmax", "cross-modal", "limits"):  # the longest

@@ -39,5 +39,5 @@ def mount_viewer(key: str, data: bytes, on_view: Callable[[], None], on_need: Ca
 
 
 def reported(key: str, name: str) -> object:
-    """Returns the ``view`` or the ``need`` that a viewer reports; None where the page was drawn without it meanwhile."""
+    """Returns the ``view`` or the ``need`` that a viewer reports; None where the page has been drawn without it."""
     return st.session_state.get(key, {}).get(name)
