@@ -228,7 +228,7 @@ def test_each_page_has_the_language_switch_at_the_right_and_is_whole_at_200_perc
 
 def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> None:
     page = visit_to(server, 390, 844)
-    nothing_is_cut_off(page, [(390, 844)])
+    nothing_is_cut_off(page, ((390, 844),))
     picture = page.locator(".st-key-reads-from img").bounding_box()
     assert picture is not None and picture["height"] >= 140 and picture["y"] + picture["height"] <= 844
     inputs = page.locator(".st-key-input-bar").bounding_box()
@@ -239,6 +239,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> No
     assert page.locator(".note.remark").count() == 1
     assert page.evaluate(TOO_WIDE) == [0, 0]
     unfold(page, "own")
+    nothing_is_cut_off(page, (*AT_200_PERCENT, (390, 844)))
     press(page, "Compose")
     page.locator(".composed").wait_for()
     assert page.evaluate(TOO_WIDE) == [0, 0] and is_on_screen(page.locator(".composed"))
