@@ -130,17 +130,17 @@ def view(page: AppTest, **changes: Any) -> dict[str, Any]:
     return {**header["view"], "run": header["run"], "serial": header["serial"], **changes}
 
 
-def report_view(page: AppTest, value: object) -> AppTest:
-    """Lets the viewer report its view, as the browser does."""
-    element = viewer_element(page)
+def report_view(page: AppTest, value: object, element: Any = None) -> AppTest:
+    """Lets the viewer report its view, as the browser does; ``element``: one that the page no longer has."""
+    element = element or viewer_element(page)
     states = page._tree.get_widget_states()
     states.widgets.add(id=element.proto.id, json_value=json.dumps({"view": value}))
     return _run_with(page, states)
 
 
-def report_need(page: AppTest, value: object) -> AppTest:
-    """Lets the viewer request sections, as the browser does."""
-    element = viewer_element(page)
+def report_need(page: AppTest, value: object, element: Any = None) -> AppTest:
+    """Lets the viewer request sections, as the browser does; ``element``: one that the page no longer has."""
+    element = element or viewer_element(page)
     states = page._tree.get_widget_states()
     events = json.dumps([{"event": "need", "value": value}])
     states.widgets.add(id=_make_trigger_id(element.proto.id, "events"), json_trigger_value=events)

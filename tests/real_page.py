@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +68,41 @@ def viewer_state(page: Page) -> dict[str, str]:
     names = ("run", "map", "tokens", "versus", "direction")
     viewer = page.locator(VIEWER)
     return {name: viewer.get_attribute(f"data-{name}") or "" for name in names}
+
+
+CUT_OFF = """() => {
+    const cut = [];
+    const scrolls = element => element && (/auto|scroll/.test(getComputedStyle(element).overflowX)
+        ? element.dataset.testid !== "stMain" : scrolls(element.parentElement ?? element.getRootNode().host));
+    const look = root => {
+        for (const element of root.querySelectorAll("*")) {
+            if (element.shadowRoot) look(element.shadowRoot);
+            const box = element.getBoundingClientRect(), text = element.innerText?.trim();
+            const isSeen = element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+            // what only screen readers see is one pixel in size; a summary says with … that it unfolds
+            if (!text || !isSeen || box.width < 3 || element.closest("summary, svg")) continue;
+            const hides = /hidden|clip/.test(getComputedStyle(element).overflowX) || element.tagName === "BUTTON";
+            if (hides && element.scrollWidth > element.clientWidth + 1) cut.push(text);
+            const isOwn = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+            if (isOwn && (box.left < -1 || box.right > innerWidth + 1) && !scrolls(element)) cut.push(text);
+        }
+    };
+    look(document);
+    return cut;
+}"""
+"""Texts that are cut off at a side, reach out of a button, or lie beyond the screen where nothing scrolls."""
+AT_200_PERCENT = ((640, 360), (720, 450))
+"""What a page has of screens of 1280 x 720 and 1440 x 900 pixels at 200 %."""
+
+
+def nothing_is_cut_off(page: Page, sizes: Iterable[tuple[int, int]] = AT_200_PERCENT) -> None:
+    """Resizes the window to each of ``sizes``, and waits until all text of the page is seen whole; leaves the last."""
+    for width, height in sizes:
+        page.set_viewport_size({"width": width, "height": height})
+        end = time.monotonic() + 30
+        while cut := page.evaluate(CUT_OFF):  # for a moment while the page is laid out anew
+            assert time.monotonic() < end, (width, height, cut)
+            page.wait_for_timeout(50)
 
 
 def panel_text(page: Page) -> str:

@@ -17,10 +17,12 @@ from mmviz.app.pages.explore import input_doubts as page
 from mmviz.app.session_state import State
 from mmviz.types import InputError, Notice
 
+STRANGE = b"x, a photograph of something unknown"
+
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The notes that are drawn; the backend finds every sound unknown, and no file but those that begin with "x"."""
+    """The notes that are drawn: all images but `STRANGE` are known, no sound is, and files begin with x."""
     notes: list[str] = []
 
     def run(requests: list[Any]) -> list[Any]:
@@ -28,6 +30,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert not request.maps and (request.sample[0] is None) != (request.sample[1] is None)
         notices = [Notice("image-squeezed", {"width": 2, "height": 1})]
         notices += [Notice("audio-out-of-distribution")] if request.sample[1] else []
+        notices += [Notice("image-out-of-distribution")] if request.sample[0] == STRANGE else []
         return [SimpleNamespace(notices=notices)]
 
     def sample(image: bytes | None, text: str, audio: bytes | None, video: None) -> Any:
@@ -46,6 +49,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def state(**changes: Any) -> State:
     return replace(State(), **changes)
+
+
+def test_an_unknown_photograph_is_told_before_the_run(drawn: list[str]) -> None:
+    page.input_doubts(state(), Draft(STRANGE, "what is in the picture?", None))
+    assert drawn == [f"out-of-distribution: {Notice('image-out-of-distribution')}"]
 
 
 def test_an_unknown_sound_is_told_before_the_run(drawn: list[str], tmp_path: Path) -> None:

@@ -8,7 +8,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from app_page import EXAMPLES, address, now, payload, press, report_need, report_view, run, selected, view, visit
+from app_page import (
+    EXAMPLES,
+    address,
+    now,
+    payload,
+    press,
+    record_of,
+    report_need,
+    report_view,
+    run,
+    selected,
+    view,
+    viewer_element,
+    visit,
+)
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.map_refs import has_map
@@ -207,6 +221,15 @@ def test_nonsense_from_the_viewer_changes_nothing(opened: AppTest) -> None:
     for value in (None, 7, [], "view", {"run": now(opened).run.record.id}, view(opened, tokens=["<b>"])):
         report_view(opened, value)
         assert selected(opened) == before
+
+
+def test_what_the_viewer_sends_while_the_visitor_leaves_is_no_error(opened: AppTest) -> None:
+    element, need, value = viewer_element(opened), {"run": record_of(opened).id, "names": ["map/0:1"]}, view(opened)
+    press(opened, "page-learn")
+    before = selected(opened)
+    report_need(opened, need, element)
+    report_view(opened, value, element)
+    assert now(opened).page == "learn" and selected(opened) == before and now(opened).requested_sections == ()
 
 
 def test_viewer_data_is_computed_once_for_a_run(opened: AppTest) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PATIENCE, VIEWER, settle, until  # noqa: E402
+from real_page import AT_200_PERCENT, PATIENCE, VIEWER, nothing_is_cut_off, settle, until  # noqa: E402
 
 from mmviz.analysis.attention_path import PATH_STEPS  # noqa: E402
 from mmviz.app.pages.learn.course import COURSE  # noqa: E402
@@ -219,7 +219,7 @@ def test_a_term_is_explained_on_hover_and_focus_within_the_window(browser: sync_
     page.close()
 
 
-def test_a_lesson_fits_on_one_screen(browser: sync_api.Browser, server: str) -> None:
+def test_a_lesson_fits_on_one_screen_and_is_whole_at_200_percent(browser: sync_api.Browser, server: str) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(PATIENCE)
     for name in ("tokens", "softmax", "cross-modal", "limits"):  # the longest
@@ -228,6 +228,8 @@ def test_a_lesson_fits_on_one_screen(browser: sync_api.Browser, server: str) -> 
         final_numbers(page)
         # a page that is still being laid out is higher for a moment
         page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollHeight <= 900")
+        nothing_is_cut_off(page, ((1280, 720), *AT_200_PERCENT))
+        page.set_viewport_size({"width": 1440, "height": 900})
     page.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api")
 
 from real_page import (  # noqa: E402
+    AT_200_PERCENT,
     IMAGE,
     PATIENCE,
     VIEWER,
@@ -17,6 +18,7 @@ from real_page import (  # noqa: E402
     drawn,
     empty_form,
     example_button,
+    nothing_is_cut_off,
     panel_text,
     press,
     settle,
@@ -209,7 +211,9 @@ def test_the_links_for_the_keyboard_lead_through_the_folded_form_of_a_lesson(vis
 
 
 @pytest.mark.parametrize("width", [1440, 1280])
-def test_the_language_switch_ends_the_head_of_each_page_at_the_right(visit_to: Visit, server: str, width: int) -> None:
+def test_each_page_has_the_language_switch_at_the_right_and_is_whole_at_200_percent(
+    visit_to: Visit, server: str, width: int
+) -> None:
     page = visit_to(server, width=width)
     gaps = {}
     for name in PAGES:
@@ -218,11 +222,13 @@ def test_the_language_switch_ends_the_head_of_each_page_at_the_right(visit_to: V
         page.wait_for_function(f"getComputedStyle({label}).fontWeight === '700'")
         settle(page)
         gaps[name] = page.evaluate(GAP_AT_THE_RIGHT)
+        nothing_is_cut_off(page, (*AT_200_PERCENT, (width, 900)) if width == 1280 else ())
     assert max(map(abs, gaps.values())) < 2, gaps
 
 
 def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> None:
     page = visit_to(server, 390, 844)
+    nothing_is_cut_off(page, ((390, 844),))
     picture = page.locator(".st-key-reads-from img").bounding_box()
     assert picture is not None and picture["height"] >= 140 and picture["y"] + picture["height"] <= 844
     inputs = page.locator(".st-key-input-bar").bounding_box()
@@ -233,6 +239,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> No
     assert page.locator(".note.remark").count() == 1
     assert page.evaluate(TOO_WIDE) == [0, 0]
     unfold(page, "own")
+    nothing_is_cut_off(page, (*AT_200_PERCENT, (390, 844)))
     press(page, "Compose")
     page.locator(".composed").wait_for()
     assert page.evaluate(TOO_WIDE) == [0, 0] and is_on_screen(page.locator(".composed"))

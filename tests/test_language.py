@@ -28,7 +28,7 @@ from mmviz.i18n.language import (
     translated,
     use_language,
 )
-from mmviz.i18n.numbers import NegativeNumber, signed_text
+from mmviz.i18n.numbers import NegativeNumber, scientific_text, signed_text
 from mmviz.types import InputError, Notice
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -163,6 +163,7 @@ def test_a_number_below_0_has_a_minus_sign(language: Language) -> None:
     assert shown == "−2.96 nats, −3.0e+00|0.00|+0.00|+0.5|-3|-0.5"
     assert [signed_text(value) for value in (-2.956, 0.5, -0.001)] == ["−2.96", "+0.50", "+0.00"]
     assert f"{NegativeNumber(-math.inf):.2f}" == "−inf"
+    assert [scientific_text(value) for value in (1.24e-5, 9.96e9, 0)] == ["1.2 × 10⁻⁵", "1.0 × 10¹⁰", "0.0 × 10⁰"]
 
 
 def test_lists_and_sentences_are_joined_as_the_language_does() -> None:

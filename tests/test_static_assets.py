@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 from pathlib import Path
@@ -11,7 +12,7 @@ import streamlit
 from processes import ROOT
 from real_page import serving
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -51,6 +52,26 @@ def test_a_script_is_read_once_and_sent_compressed() -> None:
         assert answer.headers["content-encoding"] == "gzip" and answer.headers["cache-control"] == FOREVER
         assert int(answer.headers["content-length"]) < len(BODY) / 10
         assert answer.headers["vary"] == "accept-encoding" and "etag" not in answer.headers
+
+
+def test_a_file_is_not_kept_in_part_where_its_browser_leaves(tmp_path: Path) -> None:
+    """Else all others would get an empty script until the server is renewed."""
+    (tmp_path / "some.js").write_bytes(BODY)
+    file = Route("/{path:path}", lambda _: FileResponse(tmp_path / "some.js", headers={"cache-control": FOREVER}))
+    assets, sent = StaticAssets(Starlette(routes=[file])), []
+
+    async def leave() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": SCRIPT, "query_string": b"",
+             "headers": [(b"accept-encoding", b"gzip")]}  # fmt: skip
+    asyncio.run(assets(scope, leave, send))
+    assert not sent, "nobody is there to read it"
+    with TestClient(assets) as client:
+        assert client.get(SCRIPT).content == BODY
 
 
 def test_a_font_is_kept_as_it_is() -> None:

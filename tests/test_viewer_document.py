@@ -13,7 +13,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from made_up_tokens import patches  # noqa: E402
 from real_page import PATIENCE  # noqa: E402
-from records import ODD, PAIR, WHOLE, cross, frames, long, record, trio  # noqa: E402
+from records import ANSWER, ODD, PAIR, WHOLE, cross, frames, long, record, trio, words  # noqa: E402
 from viewer_page import Show, ViewerPage, amounts, collect_errors, grey_run, say, three_digits  # noqa: E402
 
 from mmviz.analysis.map_refs import streams_of  # noqa: E402
@@ -23,7 +23,7 @@ from mmviz.backends.replay import ReplayBackend  # noqa: E402
 from mmviz.explain import Run, run_sample  # noqa: E402
 from mmviz.i18n.viewer import about  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
-from mmviz.types import Answer, Chars, MapRef, Modality, Token  # noqa: E402
+from mmviz.types import Answer, Chars, ImageInput, MapRef, Modality, Token  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +115,19 @@ def test_the_address_of_the_document_reopens_the_view(show: Show) -> None:
         other = show(Path(path.removeprefix("file://")), odd)
         other.shows(map="1:mean", tokens=[0])
         other.expect_pinned(False)
+
+
+def test_a_portrait_is_seen_whole_on_a_screen_at_200_percent(show: Show) -> None:
+    image = ImageInput(np.full((1600, 600, 3), 90, np.uint8), 600, 1600)
+    tokens = [ANSWER, *patches(600, 1600, 4, 4), *words()]
+    portrait = Run(replace(WHOLE, image=image, audio=None), record({"all": tokens}, [(*PAIR, 0, 2)]))
+    viewer = show(portrait, viewport={"width": 640, "height": 360}, device_scale_factor=2)  # 1280 x 720
+    boxes = [box.bounding_box() for box in viewer.page.locator(".answer-map img").all()]
+    boxes += [viewer.panel("image").locator(".stage").bounding_box()]
+    assert len(boxes) == 2
+    for box in boxes:
+        assert box["height"] <= 306 and box["width"] / box["height"] == pytest.approx(600 / 1600, rel=0.02)
+    assert viewer.page.evaluate("() => document.documentElement.scrollWidth") <= 640
 
 
 def test_hostile_text_stays_text(show: Show) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import subprocess
 import zlib
@@ -21,6 +22,7 @@ from mmviz.explain import run_sample
 from mmviz.inputs.examples import Example, load_gallery
 from mmviz.report import ViewerData
 from mmviz.report.answer_title import answer_title
+from mmviz.types import INPUT_MODALITIES, Modality
 from mmviz.viewer import pack
 from mmviz.viewer.binary_format import decode
 
@@ -87,6 +89,11 @@ def test_a_module_imports_the_classes_and_constants_it_uses() -> None:
         bare = re.sub(r'//.*|"[^"\n]*"', "", IMPORT.sub("", source))
         for used in set(re.findall(r"(?<![.\w])[A-Z]\w{3,}\b", bare)) & set(owner):
             assert owner[used] == name or used in imported, f"{name} uses {used} of {owner[used]} without an import"
+
+
+def test_the_viewer_has_the_order_of_modalities_of_lessons_and_tables() -> None:
+    (order,) = re.findall(r"const MODALITIES = (\[.*?\]);", SOURCES["attentionRows.js"])
+    assert json.loads(order) == [*INPUT_MODALITIES, Modality.SPECIAL] == list(Modality)
 
 
 def test_nothing_is_fetched_and_nothing_ends_the_script() -> None:

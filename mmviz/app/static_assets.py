@@ -50,22 +50,25 @@ class StaticAssets:
             await Response(asset.body, headers=asset.headers)(scope, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> _Asset | None:
-        """Returns a file from Streamlit, which is kept; None where another answer was sent."""
+        """Returns a file from Streamlit, which is kept; None where another answer was sent, or the browser left."""
         start: Message = {}
         body = bytearray()
+        is_whole = False  # the file is read no further once its browser has left
 
         async def gather(message: Message) -> None:
+            nonlocal is_whole
             if message["type"] == "http.response.start":
                 start.update(message)
                 if not _is_kept(message):
                     await send(message)
             elif _is_kept(start):
                 body.extend(message.get("body", b""))
+                is_whole = not message.get("more_body", False)
             else:
                 await send(message)
 
         await self._app(unconditional(scope), receive, gather)
-        if not _is_kept(start):
+        if not (is_whole and _is_kept(start)):
             return None
         asset = await asyncio.to_thread(_packed, Headers(raw=start["headers"]), bytes(body))
         if self._size + len(asset.body) <= _MAX_BYTES and scope["path"] not in self._assets:

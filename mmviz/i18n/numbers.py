@@ -6,11 +6,18 @@ import math
 from numbers import Integral, Real
 
 MINUS = "−"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def signed_text(value: float, digits: int = 2) -> str:
     """Returns a number with so many decimals and its sign, such as +0.50 or −2.96; never −0.00."""
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS)
+
+
+def scientific_text(value: float) -> str:
+    """Returns a number that is not below 0, as in 2.1 × 10⁻⁷."""
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
 
 
 class NegativeNumber(float):

@@ -142,7 +142,7 @@ def pictures_html(grid: LensGrid, image: ImageInput) -> str:
             f"<img src='{data_uri(lit)}' alt='{alt}'>{cells}</div>"
             f"<figcaption><b>{html.escape(caption)}</b><br>{count}</figcaption></figure>"
         )
-    return f"<div class='lens-pictures'>{figures}</div>"
+    return f"<div class='lens-pictures' style='--aspect:{image.width / image.height:.3f}'>{figures}</div>"
 
 
 def _layer_caption(grid: LensGrid, row: int) -> str:

@@ -41,7 +41,7 @@ p, figure {{ margin: 6px 0; }}
 img {{ max-width: 100%; }}
 .inputs, .answer-maps {{ display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; }}
 .inputs > *, .answer-maps > * {{ flex: 1 1 300px; min-width: 0; }}
-.answer-maps img {{ width: 100%; }}
+.answer-maps img {{ width: 100%; max-height: 480px; object-fit: contain; object-position: left top; }}
 .quiet, .formula {{ color: #444; font-size: 13px; }}
 .banner {{ border: 2px solid #a33; padding: 6px 10px; font-weight: 600; }}
 .wide {{ overflow-x: auto; }}

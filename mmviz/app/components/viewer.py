@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import streamlit as st
-
 from mmviz.app import session_state as session
 from mmviz.app.components.long_flows import flow_progress, request_flows
-from mmviz.app.components.viewer_code import mount_viewer
+from mmviz.app.components.viewer_code import mount_viewer, reported
 from mmviz.app.components.widgets import run_script
 from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
@@ -62,13 +60,13 @@ def _ignore() -> None:
 
 def _update_view() -> None:
     state = session.current_state()
-    selection = read_view(st.session_state[KEY].get("view"), state.run, state.serial) if state.run else None
+    selection = read_view(reported(KEY, "view"), state.run, state.serial) if state.run else None
     if selection is not None:
         state.selection = selection
 
 
 def _update_need() -> None:
-    state, need = session.current_state(), st.session_state[KEY].get("need")
+    state, need = session.current_state(), reported(KEY, "need")
     if state.run is None or not isinstance(need, dict):
         return
     if need.get("run") != state.run.record.id:  # a viewer that was just mounted has no run yet

@@ -36,3 +36,8 @@ def mount_viewer(key: str, data: bytes, on_view: Callable[[], None], on_need: Ca
     """Draws a viewer of a container (``data``); calls back when its view changes, and when it requests sections."""
     _code(key=f"viewer-script-{key}")
     _viewer(key=key, data=data, height="content", on_view_change=on_view, on_need_change=on_need)
+
+
+def reported(key: str, name: str) -> object:
+    """Returns the ``view`` or the ``need`` that a viewer reports; None where the page has been drawn without it."""
+    return st.session_state.get(key, {}).get(name)

@@ -10,6 +10,8 @@ import { makeTokenGrid } from "./rovingTabindex.js";
 const MAX_OUTLINED = 3; // patches
 const MAX_HEIGHT_OF_IMAGE = 430; // CSS pixels
 const MAX_HEIGHT_ON_PHONE = 640;
+const MAX_SHARE_OF_WINDOW = 0.85; // of its height: a picture that is higher cannot be seen whole
+const MIN_HEIGHT = 240; // CSS pixels, whatever the window
 const NAME_HEIGHT = 18; // CSS pixels of the name of a picture on a sheet
 
 /** The panel `image`: the decoded image, or grey where the run has none, under the amounts of its patches. */
@@ -83,7 +85,8 @@ export class ImagePanel {
     if (!this.layers?.length) return;
     const { width, height } = this.size;
     const room = this.element.clientWidth;
-    const most = this.viewer.isNarrow ? MAX_HEIGHT_ON_PHONE : MAX_HEIGHT_OF_IMAGE * this.viewer.scale;
+    const inWindow = Math.max(MIN_HEIGHT, MAX_SHARE_OF_WINDOW * window.innerHeight);
+    const most = Math.min(inWindow, this.viewer.isNarrow ? MAX_HEIGHT_ON_PHONE : MAX_HEIGHT_OF_IMAGE * this.viewer.scale);
     this.height = Math.min((room * height) / width, most);
     this.width = Math.min(room, (this.height * width) / height);
     this.stage.style.width = `${this.width}px`;

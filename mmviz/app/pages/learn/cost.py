@@ -26,6 +26,7 @@ from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.backends import Progress, Stop
 from mmviz.figures.large_type import enlarge
 from mmviz.figures.loglog import Series, Unit, format_quantity, growth_figure
+from mmviz.i18n.numbers import scientific_text
 from mmviz.i18n.page import say
 
 if TYPE_CHECKING:  # imports torch, which the measuring thread does
@@ -48,7 +49,6 @@ INPUTS: Mapping[int, tuple[str, float]] = {
 MAX_AGE = 600.0
 """Seconds for which all visitors share a measurement."""
 IMPLEMENTATIONS: tuple[Implementation, Implementation, Implementation] = ("eager", "fused", "lazy")
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _measuring = threading.Lock()
 _measurement: list[tuple[float, LayerCosts]] = []
 """The last measurement and its time, if any."""
@@ -157,7 +157,7 @@ def _measurements(context: LessonContext, costs: LayerCosts) -> None:
         context.number("view", view, tokens=f"{last.tokens:,}", full=full)
     with columns[3]:
         difference = max(size.difference for size in costs.sizes)
-        context.number("difference", _scientific(difference))
+        context.number("difference", scientific_text(difference))
     least = min(size.repeats for size in costs.sizes)
     text = say("learn-cost-how", heads=HEADS, size=SIZE, least=least)
     if costs.left_out:
@@ -170,12 +170,6 @@ def _measurements(context: LessonContext, costs: LayerCosts) -> None:
             say("learn-cost-again"), key="learn-cost-again", help=say("learn-cost-again-help"), type="tertiary",
             on_click=_measure_again, args=(context,),
         )  # fmt: skip
-
-
-def _scientific(amount: float) -> str:
-    """``amount`` as in 2.1 × 10⁻⁷."""
-    digits, power = f"{amount:.1e}".split("e")
-    return f"{digits} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
 
 
 def _measure_again(context: LessonContext) -> None:

@@ -18,6 +18,7 @@ from mmviz.app.pages.learn.query_picker import pick_query
 from mmviz.app.pages.learn.steps_viewer import calculator
 from mmviz.app.selection import Selection, with_map
 from mmviz.explain import Run
+from mmviz.i18n.numbers import scientific_text
 from mmviz.i18n.page import say
 from mmviz.report.answer_maps import map_card
 
@@ -63,7 +64,7 @@ def _calculator(context: LessonContext) -> None:
     difference = context.runner.measure(("difference",), lambda *_: largest_difference(run.record))
     if difference is None:
         return
-    context.number("difference", f"{difference:.1e}")
+    context.number("difference", scientific_text(difference))
     glossary_note(say("learn-output-below"))
     key = f"learn-output-start-{run.record.id}-{state.lesson_serial}"
     start: Selection | None = st.session_state.setdefault(key, _start(run, state.selection))

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from mmviz.app.components.viewer_code import mount_viewer
+from mmviz.app.components.viewer_code import mount_viewer, reported
 from mmviz.app.selection import Selection, read_view, view_of
 from mmviz.explain import Run
 from mmviz.i18n.language import Language, current_language
@@ -68,12 +68,12 @@ def calculator(run: Run, key: str, start: Selection | None = None) -> Selection 
 
 def _on_view(key: str, state_key: str) -> None:
     viewer: _MountedViewer = st.session_state[state_key]
-    viewer.selection = read_view(st.session_state[key].get("view"), viewer.run, viewer.serial) or viewer.selection
+    viewer.selection = read_view(reported(key, "view"), viewer.run, viewer.serial) or viewer.selection
 
 
 def _on_need(key: str, state_key: str) -> None:
     viewer: _MountedViewer = st.session_state[state_key]
-    need = st.session_state[key].get("need")
+    need = reported(key, "need")
     if not isinstance(need, dict):
         return
     names = need.get("names")
