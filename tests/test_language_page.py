@@ -47,7 +47,7 @@ NAMES = set(
     "mmviz trio toy English CPU GPU PNG JPEG JPG WebP GIF WAV FLAC OGG MP3 M4A AAC WebM MP4 html npz json png pdf svg "
     "csv zip softmax max Shapley rollout sink register nat Run load mmviz audit FOLDER capture result relevance Abnar "
     "Zuidema Kobayashi Chefer Sundararajan Vaswani AMD EPYC Intel Xeon Processor GHz thread threads MASK Esc Shift "
-    "log Tab exp Ctrl Home End HEIC AVIF TIFF BMP AIFF AMR WMA".split()
+    "log Tab exp Ctrl Home End HEIC AVIF TIFF BMP AIFF AMR WMA float".split()
 )
 """Words that are the same in both languages: names, formats, units, commands; case is ignored."""
 SHOWN = ("label", "help", "body", "options", "placeholder", "alt", "caption", "text", "title", "spec", "columns")
