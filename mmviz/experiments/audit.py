@@ -65,8 +65,7 @@ def decides(effect: Effect, modality: Modality) -> bool:
     """Returns whether the answer changes without this modality; False where the model requires it, and where that
     cannot be told."""
     everything = effect.everything
-    is_measured = effect.tells_changes and modality in everything - effect.required
-    return is_measured and effect.is_changed(everything - {modality})
+    return modality in everything - effect.required and bool(effect.is_changed(everything - {modality}))
 
 
 def is_ignored(effect: Effect, modality: Modality) -> bool:
@@ -81,10 +80,9 @@ def is_overruled(effect: Effect, modality: Modality) -> bool:
     Text is judged alone, but for what the model requires. Sure means a probability of at least `SURE`.
     """
     kept = frozenset({modality, Modality.TEXT}) & effect.everything | effect.required
-    is_measured = effect.tells_changes and modality in effect.everything - effect.required
-    if not is_measured or kept == effect.everything:
+    if modality not in effect.everything - effect.required or kept == effect.everything:
         return False
-    return effect.is_changed(kept) and effect.answers[kept][1] >= SURE
+    return bool(effect.is_changed(kept)) and effect.answers[kept][1] >= SURE
 
 
 def evaluate_examples(

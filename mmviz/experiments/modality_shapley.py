@@ -40,8 +40,11 @@ class Effect:
         measured."""
         return frozenset.intersection(*self.values)
 
-    def is_changed(self, kept: Coalition) -> bool:
-        """Returns whether another answer is the most probable one with only the modalities ``kept``."""
+    def is_changed(self, kept: Coalition) -> bool | None:
+        """Returns whether another answer is the most probable one with only the modalities ``kept``; None where that
+        cannot be told, see `tells_changes`."""
+        if not self.tells_changes:
+            return None
         return self.answers[kept][0] != self.answer if self.changed is None else kept in self.changed
 
     @property

@@ -6,7 +6,6 @@ that it has, so that routes with much attention and no effect are seen, and thos
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +15,7 @@ import numpy as np
 from mmviz.analysis.route_attention import RouteAttention, route_attention
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments import time_estimates
-from mmviz.experiments.sweep_requests import sweep_requests
+from mmviz.experiments.sweep_requests import sweep_effects, sweep_requests
 from mmviz.types import ANSWER, INPUT_MODALITIES, MODALITIES, AttentionRecord, CutRoute, Modality, Request, TokenGroup
 from mmviz.types.best_answer import best_answer
 
@@ -184,20 +183,8 @@ def read_routes(record: AttentionRecord, cells: Sequence[RouteCell], records: Se
     Source: Geva et al. 2023, "Dissecting Recall of Factual Associations in Auto-Regressive Language Models" (attention
     knockout).
     """
-    effects = []
-    rows = [(swept, row) for swept in records if swept.sweep is not None for row in swept.sweep]
-    for cell, (swept, row) in zip(cells, rows, strict=False):
-        best = int(row.argmax())
-        is_told = swept.answers[0].probability >= max(answer.probability for answer in swept.answers)
-        effects.append(
-            RouteEffect(
-                cell=cell,
-                effect=float(row[0]) - math.log(max(swept.answers[0].probability, 1e-300)),
-                answer=swept.answers[best].label,
-                probability=math.exp(float(row[best])),
-                is_changed=is_told and bool(row[best] > row[0]),
-            )
-        )
+    rows = [row for swept in records for row in sweep_effects(swept)]
+    effects = [RouteEffect(cell, *row) for cell, row in zip(cells, rows, strict=False)]
     first = best_answer(record)
     return RouteTable(first.label, first.probability, tuple(effects), len(cells))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -15,7 +14,7 @@ from mmviz.analysis.key_clusters import (
 )
 from mmviz.backends import Backend, Progress, Stop
 from mmviz.experiments.route_cut import CHUNK, LayerWindow, Route, route_cells, route_windows
-from mmviz.experiments.sweep_requests import sweep_requests
+from mmviz.experiments.sweep_requests import sweep_effects, sweep_requests
 from mmviz.types import (
     ANSWER,
     INPUT_MODALITIES,
@@ -119,16 +118,7 @@ class Cutter:
             raise Stopped
         self.stage += 1
         self.progress(min(self.stage, STAGES), STAGES)
-        effects = []
-        for record in records:
-            assert record.sweep is not None
-            before = math.log(max(record.answers[0].probability, 1e-300))
-            is_told = record.answers[0].probability >= max(answer.probability for answer in record.answers)
-            for row in record.sweep:
-                best = int(row.argmax())
-                label, probability = record.answers[best].label, math.exp(float(row[best]))
-                effects.append((float(row[0]) - before, label, probability, is_told and bool(row[best] > row[0])))
-        return effects
+        return [row for record in records for row in sweep_effects(record)]
 
 
 def most_cuts(record: AttentionRecord) -> int:

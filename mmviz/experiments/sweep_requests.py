@@ -1,11 +1,12 @@
-"""The requests of an experiment that runs one sample in many variants."""
+"""The requests of an experiment that runs one sample in many variants, and what their records say."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmviz.types import Change, Request
+from mmviz.types import AttentionRecord, Change, Request
 
 
 def answers_only(request: Request, sweep: Sequence[tuple[Change, ...]] = ()) -> Request:
@@ -20,3 +21,20 @@ def answers_only(request: Request, sweep: Sequence[tuple[Change, ...]] = ()) -> 
 def sweep_requests(request: Request, sweep: Sequence[tuple[Change, ...]], chunk: int) -> tuple[Request, ...]:
     """Returns requests without maps for all variants of ``sweep`` in order, at most ``chunk`` of them in each."""
     return tuple(answers_only(request, sweep[first : first + chunk]) for first in range(0, len(sweep), chunk))
+
+
+def sweep_effects(record: AttentionRecord) -> list[tuple[float, str, float, bool]]:
+    """Returns of each variant the change of the answer's log-probability in nats, the most probable answer, its
+    probability, and whether it is another; False where the answer is not the most probable one without a change: a text
+    of many words is less probable than all others together. Empty where the record has no sweep."""
+    if record.sweep is None:
+        return []
+    answer = record.answers[0].probability
+    before = math.log(max(answer, 1e-300))
+    is_told = answer >= max(other.probability for other in record.answers)
+    effects = []
+    for row in record.sweep:
+        best = int(row.argmax())
+        is_changed = is_told and bool(row[best] > row[0])
+        effects.append((float(row[0]) - before, record.answers[best].label, math.exp(float(row[best])), is_changed))
+    return effects

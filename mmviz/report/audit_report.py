@@ -21,6 +21,7 @@ REMARKABLE_ATTENTION = 0.25
 """If an ignored modality gets at least this share of attention, the sentence says so."""
 COLUMNS = ("present", "decides", "ignored", "overruled", "effect", "attention")
 """The columns of `table`."""
+_VERDICTS = {"decides": decides, "ignored": is_ignored, "overruled": is_overruled}
 _MODALITY_FIELDS = ("phi", "effect", "attention", "decides", "ignored", "overruled")
 
 
@@ -71,9 +72,7 @@ def _row(assessment: Assessment) -> dict[str, Any]:
             "phi": effect.phi[modality],
             "effect": effect.shares[modality],
             "attention": None if attention is None else attention[modality],
-            "decides": decides(effect, modality) if effect.tells_changes else None,
-            "ignored": is_ignored(effect, modality) if effect.tells_changes else None,
-            "overruled": is_overruled(effect, modality) if effect.tells_changes else None,
+            **{key: verdict(effect, modality) if effect.tells_changes else None for key, verdict in _VERDICTS.items()},
         }  # fmt: skip
     return row
 

@@ -133,7 +133,7 @@ def _subset_rows(effect: Effect) -> list[dict[str, Any]]:
             "answer": effect.answers[subset][0],
             "probability": effect.answers[subset][1],
             "log_probability": effect.values[subset],
-            "changed": effect.is_changed(subset) if effect.tells_changes else None,
+            "changed": effect.is_changed(subset),
         }
         for subset in measured_subsets(effect)
     ]

@@ -143,8 +143,9 @@ Progress = Callable[[int, int, dict[str, float]], None]
 
 def keep_all_but_projections(model: Trio) -> None:
     """Freezes all of a trained model but its projections, which are trained further into the space that it has."""
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(("image_projection.", "audio_projection.")))
+    model.requires_grad_(False)
+    for projection in (model.image_projection, model.audio_projection):
+        projection.requires_grad_(True)
 
 
 class TrainingSession:

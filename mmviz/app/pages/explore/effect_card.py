@@ -99,7 +99,7 @@ def _effect(effect: Effect | None, losses: dict[Modality, float], modality: Moda
         return f"<p>{html.escape(say('effect-beside-required'))}</p>"
     loss, (answer, _) = losses[modality], effect.answers[effect.everything - {modality}]
     text = say("effect-beside-nats", size=_nats(loss))
-    if effect.tells_changes and effect.is_changed(effect.everything - {modality}):
+    if effect.is_changed(effect.everything - {modality}):
         text += " " + say("effect-beside-without", answer=answer)
     return _bar("effect" if loss <= 0 else "effect gain", abs(loss) / most if most else 0.0, text)
 
