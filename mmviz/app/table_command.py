@@ -31,8 +31,8 @@ def table_command(state: State, request: Request, command: str, **options: str) 
         words += _options("audio", _names(draft.audio, draft.audio_names, "audio"))
     words += _options("model", [request.model] if request.model != BUNDLED else [])
     words += _options("words", [",".join(str(k + 1) for k in request.answer_part)] if request.answer_part else [])
-    for name, value in options.items():
-        words += _options(name.replace("_", "-"), [value])
+    for name, value in (*request.options, *options.items()):
+        words += _options(name.replace("_", "-"), [str(value)])
     return shlex.join(words)
 
 

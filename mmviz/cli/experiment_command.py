@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
+    add_prompt_options,
     backend_from,
     check_file,
+    prompt_settings,
     stop_on_interrupt,
     word_numbers,
 )
@@ -59,6 +61,7 @@ def add_experiment(
     parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=description)
     add_input_options(parser)
     add_model_options(parser)
+    add_prompt_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
     )
@@ -131,7 +134,10 @@ def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = Fal
 
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     try:
-        return run_sample(sample, model=options.model, backend=backend_from(options), relevance=relevance, stop=stop)
+        return run_sample(
+            sample, model=options.model, backend=backend_from(options), relevance=relevance,
+            options=prompt_settings(options), stop=stop,
+        )  # fmt: skip
     except MmvizError as error:
         if error.code == "run-stopped":
             raise KeyboardInterrupt from None

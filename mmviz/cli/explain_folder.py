@@ -13,7 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.options import FIGURES, backend_from, backend_with, check_folder, stop_on_interrupt, word_numbers
+from mmviz.cli.options import (
+    FIGURES,
+    backend_from,
+    backend_with,
+    check_folder,
+    prompt_settings,
+    stop_on_interrupt,
+    word_numbers,
+)
 from mmviz.cli.output_folder import FORMATS, INDEX, OutputFolder
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.unicode_display import one_line
@@ -30,7 +38,7 @@ _SINGLE = ("image", "video", "text", "audio", "json", "npz", *FIGURES, "html")
 """The options that are about one example."""
 _ENDING = frozenset(
     {"file-unwritable", "backend-unreachable", "backend-busy", "backend-stopping", "backend-token", "backend-version"}
-    | {"backend-resting"}
+    | {"backend-resting", "options-model", "options-name"}
 )
 """Codes of errors that each further example would have as well, so that they end the command."""
 
@@ -96,6 +104,7 @@ def _checked_formats(options: argparse.Namespace) -> tuple[str, ...]:
     if options.keep == "exact" and "npz" not in formats:
         raise MmvizError("option-needs", option="--keep exact", needed="--formats npz")
     word_numbers(options.words)
+    prompt_settings(options)
     return formats
 
 
@@ -121,6 +130,7 @@ def _settings(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
     return {
         "mmviz": mmviz.__version__, "model": options.model, "weights": digest, "relevance": options.relevance,
         "words": word_numbers(options.words), "keep": options.keep,
+        **prompt_settings(options),
     }  # fmt: skip
 
 
@@ -147,8 +157,12 @@ def _runs(
     from mmviz.experiments.example_records import TOGETHER, example_records
     from mmviz.types import Request, Sample
 
+    settings = tuple(prompt_settings(options).items())
+
     def request_of(sample: Sample) -> Request:
-        return Request(options.model, sample, relevance=options.relevance, towers=True, depends_on=True)
+        return Request(
+            options.model, sample, relevance=options.relevance, towers=True, depends_on=True, options=settings
+        )
 
     for first in range(0, len(examples), TOGETHER):
         for example, outcome in example_records(backend, examples[first : first + TOGETHER], request_of, stop):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FIGURES: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
 """Options that write the figure of a run, each called as its format."""
+PROMPT_SETTINGS = ("system", "new_tokens", "template")
+"""Settings of a model that writes its answer, each an option."""
 MODEL_HELP = (
     "a model of `mmviz models`; hf:OWNER/NAME[@REVISION], hf:FOLDER or hf:PRESET for a checkpoint of Hugging Face; "
     "MODULE:FACTORY for a custom model; or a folder that `mmviz train` wrote"
@@ -55,6 +57,26 @@ def word_numbers(text: str | None) -> list[int]:
     if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise MmvizError("option-words", value=text)
     return [int(part) - 1 for part in parts]
+
+
+def add_prompt_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options for the settings under which a model writes its answer."""
+    command.add_argument("--system", metavar="TEXT", help="system prompt of a model that writes its answer")
+    command.add_argument("--new-tokens", type=int, metavar="N", help="the most tokens that such a model writes")
+    command.add_argument(
+        "--template", metavar="TEXT", help="chat template of such a model (Jinja), in place of its checkpoint's"
+    )
+
+
+def prompt_settings(options: argparse.Namespace) -> dict[str, str | int]:
+    """Returns those of these settings that are given, as `Request.options`.
+
+    Raises ``MmvizError`` (``option-number``) for fewer than one new token.
+    """
+    if options.new_tokens is not None:
+        check_number("--new-tokens", options.new_tokens, 1)
+    given = {name: getattr(options, name) for name in PROMPT_SETTINGS}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:

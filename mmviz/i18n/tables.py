@@ -11,7 +11,6 @@ TABLES: dict[str, str] = {
     "it again.",
     "table-again": "The same by command:",
     "table-changes": "The command runs the model as it is, without the changes of this run: {changes}",
-    "table-options": "The command runs the model without this run's settings: {options}",
     # time
     "experiment-left": "Measuring: {done} of {of} batches, {seconds:.0f} s, about {left} left",
     "experiment-most": "Measuring: {seconds:.0f} s of at most about {most}",

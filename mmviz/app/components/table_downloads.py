@@ -13,13 +13,11 @@ from mmviz.report.experiment_table import ExperimentTable
 def table_downloads(table: ExperimentTable) -> None:
     """Draws buttons for the table as CSV and JSON, and the command that makes it again.
 
-    Where the run had changes or settings that no command has (the facts ``changes`` and ``options``), a note says that
-    the command leaves them out. The keys of the buttons begin with the table's name.
+    Where the run had changes, which no command has (the fact ``changes``), a note says that it leaves them out. The keys of the buttons begin with the table's name.
     """
     downloads(table.name, table.to_csv(), table.to_json(), table.command)
-    for fact in ("changes", "options"):
-        if table.facts.get(fact):
-            widgets.note(say(f"table-{fact}", **{fact: join_list(map(str, table.facts[fact]))}))
+    if changes := table.facts.get("changes"):
+        widgets.note(say("table-changes", changes=join_list(map(str, changes))))
 
 
 def downloads(

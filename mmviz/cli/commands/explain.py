@@ -12,8 +12,10 @@ from mmviz.cli.options import (
     FIGURES,
     add_input_options,
     add_model_options,
+    add_prompt_options,
     backend_from,
     check_file,
+    prompt_settings,
     word_numbers,
 )
 from mmviz.i18n.errors_and_notices import sentence
@@ -47,6 +49,7 @@ def add(commands: Any) -> None:
     )
     add_input_options(parser)
     add_model_options(parser)
+    add_prompt_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer the effects are about, from 1 (default: all)"
     )
@@ -92,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
     words = word_numbers(options.words)
     run = explain(
         image=options.image, text=options.text, audio=options.audio, video=options.video, model=options.model,
-        backend=backend_from(options), relevance=options.relevance,
+        backend=backend_from(options), relevance=options.relevance, options=prompt_settings(options),
     )  # fmt: skip
     if words:
         run = run.about_words(words)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
+    add_prompt_options,
     backend_from,
     check_file,
+    prompt_settings,
     stop_on_interrupt,
     word_numbers,
 )
@@ -34,6 +35,7 @@ def add(commands: Any) -> None:
     )
     add_input_options(parser)
     add_model_options(parser)
+    add_prompt_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer it is about, from 1; the first of them counts"
     )
@@ -58,7 +60,8 @@ def _run(options: argparse.Namespace) -> int:
     words = tuple(word_numbers(options.words))
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     backend = chosen_backend(backend_from(options), options.model)
-    request = replace(Request(options.model, sample), answer_part=words)
+    settings = tuple(prompt_settings(options).items())
+    request = Request(options.model, sample, answer_part=words, options=settings)
     with stop_on_interrupt() as stop:
         records = backend.run(lens_requests(request), stop=stop)
     lens = read_lens(records)

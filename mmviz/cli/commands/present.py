@@ -11,6 +11,7 @@ from mmviz.cli.experiment_command import run_of_inputs
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
+    add_prompt_options,
     check_ending,
     check_file,
     stop_on_interrupt,
@@ -41,6 +42,7 @@ def add(commands: Any) -> None:
     )
     add_input_options(parser)
     add_model_options(parser)
+    add_prompt_options(parser)
     parser.add_argument("--title", default="", help="the title, above the first slide (default: the question)")
     parser.add_argument(
         "--story", action="store_true", help="search for the steps that carry the answer too, each a slide"

@@ -11,6 +11,7 @@ from mmviz.cli.experiment_command import make_run
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
+    add_prompt_options,
     check_ending,
     check_file,
     stop_on_interrupt,
@@ -33,6 +34,7 @@ def add(commands: Any) -> None:
     )
     add_input_options(parser)
     add_model_options(parser)
+    add_prompt_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
     )
