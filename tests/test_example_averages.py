@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +281,18 @@ def test_what_does_not_correspond_is_named_and_not_compared(backend: LocalBacken
     assert "only wide has attention there: other" in told and "1 heads in routed and 2 in wide" in told
     assert "other answers: a" in told
     assert "unseen (0.60)" in "\n".join(comparison_lines(comparison, "routed", "wide"))
+
+
+def test_only_examples_of_which_it_can_be_told_count_as_changed(backend: LocalBackend) -> None:
+    members, _ = measure_examples(backend, "routed", [example(name) for name in "abc"])
+    marked = []
+    for member, is_changed in zip(members, (True, False, None), strict=True):
+        assert member.routes is not None
+        effects = tuple(replace(effect, is_changed=is_changed) for effect in member.routes.effects)
+        marked.append(replace(member, routes=replace(member.routes, effects=effects)))
+    for own, counts in ((marked, (1, 2)), (marked[2:], (None, 0))):
+        rows = average_tables(average(own), own, {}, "mmviz average")["routes"].rows
+        assert {(row["changed"], row["told"]) for row in rows} == {counts}
 
 
 def test_tables_are_plain_values_for_data_frames_and_files(backend: LocalBackend, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from mmviz.experiments.route_cut import (
     ways_out,
 )
 from mmviz.inputs import make_sample
+from mmviz.report.routes_table import routes_sentences
 from mmviz.types import (
     INPUT_MODALITIES,
     Answer,
@@ -107,15 +108,18 @@ def test_a_route_without_attention_that_matters_is_marked(table: RouteTable) -> 
     assert replace(effect, cell=loud, effect=-0.6).disagreement is None
 
 
-def test_of_a_text_that_was_written_no_route_is_said_to_change_it(table: RouteTable) -> None:
+def test_whether_a_route_changes_a_text_that_was_written_is_not_said(table: RouteTable) -> None:
     """A text of probability 0.1 is less probable than all others together, whether a route is cut or not."""
     base = AttentionRecord("a", {}, (), (), {}, ())
     sweep = np.log([[0.05, 0.95]])
-    for probability, is_changed in ((0.1, False), (0.6, True)):
+    for probability, is_changed in ((0.1, None), (0.6, True)):
         answers = (Answer("a text", probability), Answer("any other text", 1 - probability, 1))
         swept = replace(base, answers=answers, sweep=sweep)
-        (effect,) = read_routes(swept, [table.effects[0].cell], [swept]).effects
-        assert effect.is_changed == is_changed and effect.effect == pytest.approx(math.log(0.05 / probability))
+        read = read_routes(swept, [table.effects[0].cell], [swept])
+        (effect,) = read.effects
+        assert effect.is_changed is is_changed and effect.effect == pytest.approx(math.log(0.05 / probability))
+        verdict, *_ = routes_sentences(swept, read)
+        assert "a text" in verdict and "stays" not in verdict and ("becomes" in verdict) == bool(is_changed)
 
 
 def test_what_was_cut_before_a_stop_is_in_the_table(routed_backend: LocalBackend) -> None:

@@ -19,7 +19,7 @@ from mmviz.explain import Run, run_sample
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.models.model_factory import load
-from mmviz.report.story_cards import step_card, step_sentence, story_verdict
+from mmviz.report.story_cards import step_card, step_sentence, step_without, story_verdict
 from mmviz.types import (
     ANSWER,
     AttentionRecord,
@@ -69,6 +69,12 @@ def test_a_planted_chain_is_told_with_its_tokens_and_layers() -> None:
     sentences = [step_sentence(record, step) for step in story.steps]
     assert sentences[0].startswith("Layer 1: patches at one place hear 2.0–3.0 s.")
     assert sentences[2].startswith("Layer 4: the answer token reads “word1”.")
+
+
+def test_whether_a_step_changes_a_text_that_was_written_is_not_said() -> None:
+    step = Step(ANSWER, IMAGE, IMAGE, answer="any other text", is_changed=None)
+    assert step_without(step) == "Without it the answer is less probable."
+    assert step_without(replace(step, is_changed=True)) == "Without it: “any other text”."
 
 
 def test_each_step_is_what_its_own_cut_takes() -> None:

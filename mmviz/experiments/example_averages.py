@@ -80,6 +80,8 @@ class MeanRoute:
     """Mean of the same share under uniform attention."""
     changed: int
     """Examples whose answer is another one without the route."""
+    told: int
+    """Of how many examples that can be told, see `RouteEffect.is_changed`."""
 
 
 @dataclass(frozen=True)
@@ -202,5 +204,5 @@ def _mean_routes(group: str, members: Sequence[ExampleMeasurement]) -> Iterable[
         attention = mean_of(effect.cell.attention.share for effect in effects)
         if mean_effect is not None and attention is not None:
             uniform = float(np.mean([effect.cell.attention.uniform for effect in effects]))
-            changed = sum(effect.is_changed for effect in effects)
-            yield MeanRoute(group, window, queries, keys, mean_effect, attention, uniform, changed)
+            told = [effect.is_changed for effect in effects if effect.is_changed is not None]
+            yield MeanRoute(group, window, queries, keys, mean_effect, attention, uniform, sum(told), len(told))

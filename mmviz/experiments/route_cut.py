@@ -74,9 +74,9 @@ class RouteEffect:
     """The most probable answer without the route."""
     probability: float
     """Probability of that answer."""
-    is_changed: bool
-    """Whether that is another answer than with the route. False where the answer is not the most probable one with the
-    route: a text of many words is less probable than all others together."""
+    is_changed: bool | None
+    """Whether that is another answer than with the route. None where the answer is not the most probable one with the
+    route, so that it cannot be told: a text of many words is less probable than all others together."""
 
     @property
     def disagreement(self) -> Literal["unused", "unattended"] | None:

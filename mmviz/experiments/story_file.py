@@ -93,7 +93,7 @@ def _decode(fields: Mapping[str, Any]) -> Story:
 
 def _decode_step(fields: Mapping[str, Any]) -> Step:
     windows = fields["windows"]
-    if not 1 <= len(windows) <= _MAX_LAYERS or not isinstance(fields["is_changed"], bool):
+    if not 1 <= len(windows) <= _MAX_LAYERS or not isinstance(fields["is_changed"], bool | None):
         raise ValueError
     return Step(
         _group(fields["queries"]), _group(fields["keys"]), Modality(fields["modality"]),

@@ -69,7 +69,7 @@ class Step:
     """The most probable answer without it."""
     probability: float = 0.0
     """Probability of that answer."""
-    is_changed: bool = False
+    is_changed: bool | None = False
     """Whether that is another answer, see `RouteEffect.is_changed`."""
 
     @property

@@ -23,10 +23,10 @@ def sweep_requests(request: Request, sweep: Sequence[tuple[Change, ...]], chunk:
     return tuple(answers_only(request, sweep[first : first + chunk]) for first in range(0, len(sweep), chunk))
 
 
-def sweep_effects(record: AttentionRecord) -> list[tuple[float, str, float, bool]]:
+def sweep_effects(record: AttentionRecord) -> list[tuple[float, str, float, bool | None]]:
     """Returns of each variant the change of the answer's log-probability in nats, the most probable answer, its
-    probability, and whether it is another; False where the answer is not the most probable one without a change: a text
-    of many words is less probable than all others together. Empty where the record has no sweep."""
+    probability, and whether it is another; None where the answer is not the most probable one without a change: a text
+    of many words is less probable than all others together, so whether it is another cannot be told. Empty where the record has no sweep."""
     if record.sweep is None:
         return []
     answer = record.answers[0].probability
@@ -35,6 +35,6 @@ def sweep_effects(record: AttentionRecord) -> list[tuple[float, str, float, bool
     effects = []
     for row in record.sweep:
         best = int(row.argmax())
-        is_changed = is_told and bool(row[best] > row[0])
+        is_changed = bool(row[best] > row[0]) if is_told else None
         effects.append((float(row[0]) - before, record.answers[best].label, math.exp(float(row[best])), is_changed))
     return effects

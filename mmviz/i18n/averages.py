@@ -82,7 +82,8 @@ AVERAGE_SENTENCES: dict[str, str] = {
     "average-routes-note": "{count}. Rows: the first attends to the second. Below 0, the answer needs the route.",
     "average-routes-unit": "change of the answer's log-probability, nats",
     "average-routes-hover": "{route}, {layers}<br>{mean} ± {spread} nats, {count} examples<br>share of attention: "
-    "{attention} (uniform: {uniform})<br>another answer without it: {changed} of {count}",
+    "{attention} (uniform: {uniform})",
+    "average-routes-hover-told": "<br>another answer without it: {changed} of {told}",
     "average-maps-title": "Mean attention by modality",
     "average-maps-note": "{count}. Rows: the first attends to the second. Mean over queries, heads and examples.",
     "average-maps-unit": "share of the queries' attention",

@@ -43,6 +43,7 @@ STORY: dict[str, str] = {
     "story-step": "{layers}: {reads}.",
     "story-without": "Without it: “{answer}”.",
     "story-without-same": "Without it “{answer}” is less probable, and still the answer.",
+    "story-without-untold": "Without it the answer is less probable.",
     "story-effect": "−{size:.1f} nats",
     "story-show": "Show in the viewer",
     "story-show-help": "Opens the layer of this step below, with its tokens selected.",

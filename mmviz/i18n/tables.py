@@ -53,6 +53,8 @@ TABLES: dict[str, str] = {
     "log p({answer}) by more than {least:.1f} nats.",
     "routes-strongest": "“{answer}” depends most on {route} ({layers}): cut there, log p({answer}) changes by "
     "{effect:+.2f} nats, and the answer stays.",
+    "routes-strongest-untold": "“{answer}” depends most on {route} ({layers}): cut there, log p({answer}) changes by "
+    "{effect:+.2f} nats.",
     "routes-strongest-changed": "“{answer}” depends most on {route} ({layers}): cut there, log p({answer}) changes by "
     "{effect:+.2f} nats, and the answer becomes “{other}”.",
     "routes-unused": "{route} ({layers}) gets {attention:.2f} of the attention, but cutting it has hardly any effect "

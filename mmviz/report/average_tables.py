@@ -31,7 +31,8 @@ def average_tables(
     """Returns `TABLES` by name; ``facts`` hold for all of them, the groups and what was left out are added.
 
     Layers, heads, rows and columns count from 0. A spread is a standard deviation over the examples (None for one);
-    ``over_heads`` one over the heads.
+    ``over_heads`` one over the heads. ``changed``: in how many examples the answer without a route is another, of those
+    of which that can be told (``told``); None if of none.
     """
     rows: dict[str, list[dict[str, Any]]] = {
         "routes": [
@@ -39,7 +40,7 @@ def average_tables(
                 "group": route.group, **_window(route.window), "queries": str(route.queries), "keys": str(route.keys),
                 "effect": route.effect.mean, "effect_spread": route.effect.spread,
                 "attention": route.attention.mean, "attention_spread": route.attention.spread,
-                "uniform": route.uniform, "changed": route.changed, "examples": route.effect.count,
+                "uniform": route.uniform, "changed": route.changed if route.told else None, "told": route.told, "examples": route.effect.count,
             }
             for route in averages.routes
         ],
@@ -58,7 +59,7 @@ def average_tables(
     columns = {
         "routes": (
             "group", "stack", "layers", "queries", "keys", "effect", "effect_spread", "attention", "attention_spread",
-            "uniform", "changed", "examples",
+            "uniform", "changed", "told", "examples",
         ),
         "maps": (
             "group", *_PLACE, "head", "queries", "keys", "attention", "attention_spread", "ratio", "ratio_spread",

@@ -33,7 +33,7 @@ def routes_table(request: Request, record: AttentionRecord, table: RouteTable, c
     the route has without a cut, ``uniform``, what it would have if all keys got the same, and ``only``, the number of
     queries that a cut leaves nothing; ``effect``, the change of the answer's log-probability in nats;
     ``other_answer`` and ``other_probability``, the most probable answer with the cut, and whether that is another
-    (``changed``); ``disagreement`` ("unused", "unattended" or None, see `RouteEffect.disagreement`). The facts hold how
+    (``changed``, None where it cannot be told); ``disagreement`` ("unused", "unattended" or None, see `RouteEffect.disagreement`). The facts hold how
     many cells were ``planned``, and the ``verdict`` in words.
     """
     rows = [_row(record, effect) for effect in table.effects]
@@ -50,7 +50,9 @@ def routes_sentences(record: AttentionRecord, table: RouteTable) -> list[str]:
         lines = [say("routes-none", answer=table.answer, least=MOVES)]
     else:
         words = {"route": route_words(strongest.cell), "layers": window_words(record, strongest.cell.window)}
-        code = "routes-strongest-changed" if strongest.is_changed else "routes-strongest"
+        code = {None: "routes-strongest-untold", True: "routes-strongest-changed", False: "routes-strongest"}[
+            strongest.is_changed
+        ]
         lines = [
             say(code, **words, answer=table.answer, effect=strongest.effect, other=strongest.answer)
         ]  # fmt: skip

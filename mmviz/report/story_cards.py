@@ -55,8 +55,8 @@ def step_reads(record: AttentionRecord, step: Step, names_patches: bool = False)
 
 def step_without(step: Step) -> str:
     """Returns the second half of `step_sentence`: the answer without the step."""
-    without = "story-without" if step.is_changed else "story-without-same"
-    return say(without, answer=replace_invisible(step.answer))
+    codes = {None: "story-without-untold", True: "story-without", False: "story-without-same"}
+    return say(codes[step.is_changed], answer=replace_invisible(step.answer))
 
 
 def story_verdict(story: Story) -> str:

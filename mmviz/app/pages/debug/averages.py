@@ -132,8 +132,10 @@ def _routes_figure(routes: Sequence[MeanRoute], count: str) -> None:
             "average-routes-hover", route=html.escape(route_text(rows[row])),
             layers=html.escape(layers_words(route.window.layers)),
             mean=signed_label(route.effect.mean), spread=_spread(route.effect), count=route.effect.count,
-            attention=short(route.attention.mean), uniform=short(route.uniform), changed=route.changed,
+            attention=short(route.attention.mean), uniform=short(route.uniform),
         )  # fmt: skip
+        if route.told:
+            hover[row][column] += sentence("average-routes-hover-told", changed=route.changed, told=route.told)
     texts = _texts("routes", count=count)
     names = [route_text(route) for route in rows], [axis_text(window) for window in columns]
     figure = effect_grid(effects, *names, texts, hover, dark=widgets.is_dark())
