@@ -109,7 +109,7 @@ class Cutter:
             )
         ]
 
-    def effects(self, sweep: Sequence[tuple[Change, ...]]) -> list[tuple[float, str, float, bool]]:
+    def effects(self, sweep: Sequence[tuple[Change, ...]]) -> list[tuple[float, str, float, bool | None]]:
         """Returns the change of the answer's log-probability of each variant, the answer without it, its probability,
         and whether it is another. Raises `Stopped`."""
         requests = sweep_requests(self.request, sweep, CHUNK)

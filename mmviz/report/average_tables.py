@@ -40,7 +40,8 @@ def average_tables(
                 "group": route.group, **_window(route.window), "queries": str(route.queries), "keys": str(route.keys),
                 "effect": route.effect.mean, "effect_spread": route.effect.spread,
                 "attention": route.attention.mean, "attention_spread": route.attention.spread,
-                "uniform": route.uniform, "changed": route.changed if route.told else None, "told": route.told, "examples": route.effect.count,
+                "uniform": route.uniform, "changed": route.changed if route.told else None,
+                "told": route.told, "examples": route.effect.count,
             }
             for route in averages.routes
         ],

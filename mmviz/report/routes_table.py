@@ -33,8 +33,8 @@ def routes_table(request: Request, record: AttentionRecord, table: RouteTable, c
     the route has without a cut, ``uniform``, what it would have if all keys got the same, and ``only``, the number of
     queries that a cut leaves nothing; ``effect``, the change of the answer's log-probability in nats;
     ``other_answer`` and ``other_probability``, the most probable answer with the cut, and whether that is another
-    (``changed``, None where it cannot be told); ``disagreement`` ("unused", "unattended" or None, see `RouteEffect.disagreement`). The facts hold how
-    many cells were ``planned``, and the ``verdict`` in words.
+    (``changed``, None where it cannot be told); ``disagreement`` ("unused", "unattended" or None, see
+    `RouteEffect.disagreement`). The facts hold how many cells were ``planned``, and the ``verdict`` in words.
     """
     rows = [_row(record, effect) for effect in table.effects]
     facts = {**run_facts(request, record), "planned": table.planned, "verdict": routes_sentences(record, table)}
