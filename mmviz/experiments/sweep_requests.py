@@ -26,8 +26,8 @@ def sweep_requests(request: Request, sweep: Sequence[tuple[Change, ...]], chunk:
 def sweep_effects(record: AttentionRecord) -> list[tuple[float, str, float, bool | None]]:
     """Returns of each variant the change of the answer's log-probability in nats, the most probable answer, its
     probability, and whether it is another; None where the answer is not the most probable one without a change: a text
-    of many words is less probable than all others together, so whether it is another cannot be told. Empty where the record
-    has no sweep."""
+    of many words is less probable than all others together, so whether it is another cannot be told. Empty where the
+    record has no sweep."""
     if record.sweep is None:
         return []
     answer = record.answers[0].probability

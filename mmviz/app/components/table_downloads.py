@@ -13,8 +13,8 @@ from mmviz.report.experiment_table import ExperimentTable
 def table_downloads(table: ExperimentTable) -> None:
     """Draws buttons for the table as CSV and JSON, and the command that makes it again.
 
-    Where the run had changes, which no command has (the fact ``changes``), a note says that it leaves them out. The keys
-    of the buttons begin with the table's name.
+    Where the run had changes, which no command has (the fact ``changes``), a note says that it leaves them out. The
+    keys of the buttons begin with the table's name.
     """
     downloads(table.name, table.to_csv(), table.to_json(), table.command)
     if changes := table.facts.get("changes"):
