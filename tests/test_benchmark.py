@@ -45,6 +45,7 @@ def test_the_benchmark_measures_and_checks_its_aims() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_serving_benchmark_prints_runs_a_second_by_samples_in_a_call() -> None:
     command = [sys.executable, "benchmarks/serving.py", "--batches", "1", "2", "--turns", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
