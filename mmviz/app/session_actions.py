@@ -199,6 +199,7 @@ def show_in_viewer(selection: Selection) -> None:
     state.scroll_serial = state.serial
 
 
+@completed
 def set_method(map_ref: MapRef) -> None:
     """Selects another map or method, for the same tokens where it has them."""
     state = current_state()

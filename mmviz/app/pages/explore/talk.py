@@ -9,6 +9,7 @@ import streamlit as st
 
 from mmviz.app import resources, run_links
 from mmviz.app import session_state as session
+from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
@@ -77,6 +78,7 @@ def _text_slides(state: State, view: SelectionView) -> tuple[Slide, ...]:
     return (Slide("text", say("own-talk-text")),)
 
 
+@completed
 def _add(state: State, view: SelectionView, slides: Callable[[State, SelectionView], tuple[Slide, ...]]) -> None:
     wordings = []
     for language in LANGUAGES:
@@ -136,6 +138,7 @@ def _texts(draft: TalkDraft) -> None:
         return
     slide, number = each.slide, each.number
 
+    @completed
     def save(name: str) -> None:
         draft.edit(number, **{name: st.session_state[f"talk-{name}-{number}"]})
 
