@@ -158,6 +158,11 @@ class KeptRuns(Generic[T]):
             self._runs[run_id] = (kept, size, time.monotonic())
             return kept
 
+    def holds(self, visitor: str) -> bool:
+        """Returns whether a run of a visitor is kept."""
+        with self._lock:
+            return any(kept.visitor == visitor for kept, _, _ in self._runs.values())
+
     def forget(self, run_id: str, visitor: str) -> tuple[T, ...]:
         """Drops a run, and all runs of a visitor; returns what was dropped."""
         with self._lock:

@@ -44,6 +44,12 @@ def keep_shown_run(state: State) -> str:
     return state.run_id if is_kept(state) else _keep(state, state.run, state.run_draft or EMPTY)
 
 
+def keep_opened_run(state: State, run: Run) -> str:
+    """Keeps a run that the visitor opened from a file, for a talk. Returns its id; "" for one that is too large."""
+    name_visitor(state)
+    return resources.kept_runs().add(KeptRun(run, EMPTY, None, "trained", (), (), state.visitor))
+
+
 def _keep(state: State, run: Run, draft: Draft) -> str:
     name_visitor(state)
     changes = state.control, state.ablated_heads, state.cut_routes
@@ -66,6 +72,12 @@ def name_visitor(state: State) -> None:
 def is_kept(state: State) -> bool:
     """Returns whether the run on the screen is kept; its time begins anew."""
     return bool(state.run_id) and resources.kept_runs().get(state.run_id) is not None
+
+
+def is_visitor_kept(state: State) -> bool:
+    """Returns whether runs or inputs of the visitor are kept."""
+    own = visitor(state)
+    return resources.kept_runs().holds(own) or resources.kept_inputs().holds(own)
 
 
 def open_run(state: State, run_id: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from mmviz.explain import Run
 from mmviz.i18n.language import Language
 from mmviz.present import Slide, Talk
+from mmviz.types import MmvizError
 
 TEXTS = ("title", "caption", "notes", "size")
 """The fields of a slide that are in a language."""
@@ -67,6 +68,10 @@ class TalkDraft:
     """How often the talk was opened in a window of its own."""
     is_opening: bool = False
     """Whether its document is to be sent to that window."""
+    file_error: MmvizError | None = None
+    """Why the file that was chosen last could not be opened."""
+    files: int = 0
+    """How many files were opened; each empties the field for the next."""
     is_from_file: bool = False
     """Whether it was opened from a file, so that it stands there unfolded."""
     _latest: int = 0
@@ -101,6 +106,17 @@ class TalkDraft:
         if added:
             self.chosen = added[-1].number
         return len(added)
+
+    def has_room_for(self, talk: Talk) -> bool:
+        """Returns whether all slides of a talk from a file, and its runs, fit in."""
+        records = {run.record_id for run in self.runs} | {run.record.id for run in talk.runs}
+        return len(self.slides) + len(talk.slides) <= MAX_SLIDES and len(records) <= MAX_RUNS
+
+    def join(self, talk: Talk, refs: Sequence[RunRef]) -> None:
+        """Adds the slides of a talk from a file, of whose runs ``refs`` are the names, as they were saved."""
+        self.title = self.title or talk.title
+        for slide in talk.slides:
+            self.add([slide], refs[slide.run])
 
     def move(self, number: int, step: int) -> None:
         """Moves a slide ``step`` places towards the end (below 0: the beginning), as far as it goes."""

@@ -194,6 +194,8 @@ SENTENCES: dict[str, str] = {
     "direction from or to, style spotlight or heat, scale view or map.",
     "run-recording": "This file is a recorded run without its inputs and cannot be opened by itself. Give its folder "
     "to ReplayBackend, or run the inputs again.",
+    "own-talk-room": "The slides of this file do not fit: a talk on the page holds up to {slides} slides of {runs} "
+    "runs. Remove some first, or open the file alone by `mmviz app FILE`.",
     "npz-large": "This file would take {size:,.0f} MB in memory. mmviz reads at most {limit:,.0f} MB.",
     "decode-late": "Reading this input took longer than {seconds:g} s and was stopped. Save it in another format, or "
     "give a smaller one.",

@@ -14,6 +14,8 @@ OWN_TALK: dict[str, str] = {
     "own-talk-add-view-help": "One slide: what is selected in the viewer now.",
     "own-talk-add-text": "Add a text",
     "own-talk-add-text-help": "A slide with a heading and a sentence of your own.",
+    "own-talk-file": "Open a saved talk",
+    "own-talk-file-help": "A .mmviz file: its slides, with their runs, are added behind the chosen slide.",
     "own-talk-full": "There is no more room: a talk holds up to {slides} slides of {runs} runs. Remove some first.",
     "own-talk-text": "Your heading",
     "own-talk-untitled": "(no heading)",
@@ -28,8 +30,8 @@ OWN_TALK: dict[str, str] = {
     "and add their slides.",
     "own-talk-html-help": "The talk as one HTML file that opens in any browser, offline, with sound and notes.",
     "own-talk-bundle": "Talk (.mmviz)",
-    "own-talk-bundle-help": "The slides with their runs. `mmviz app FILE` opens it, `mmviz present FILE` makes the "
-    "HTML file of it.",
+    "own-talk-bundle-help": "The slides with their runs. “Open a saved talk” and `mmviz app FILE` open it, `mmviz "
+    "present FILE` makes the HTML file of it.",
     "own-talk-open": "Open the slides",
     "own-talk-open-help": "Opens the talk in a window of its own. There F fills the screen, and P opens the "
     "presenter's window.",

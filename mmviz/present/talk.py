@@ -12,6 +12,7 @@ from mmviz.analysis.map_refs import parse_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.explain.run import Run
 from mmviz.i18n.language import LANGUAGES, Language, use_language
+from mmviz.io.npz import LARGEST
 from mmviz.io.run_file import to_bytes
 from mmviz.io.talk_file import is_talk, pack_talk, read_talk
 from mmviz.io.write_file import write_file
@@ -120,9 +121,10 @@ class Talk:
         return pack_talk(header, [to_bytes(run.sample, run.record) for run in self.runs])
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Talk:
-        """Returns the talk that `to_bytes` wrote. Raises ``MmvizError`` as `mmviz.io.talk_file.read_talk` does."""
-        header, runs = read_talk(data)
+    def from_bytes(cls, data: bytes, largest: int = LARGEST) -> Talk:
+        """Returns the talk that `to_bytes` wrote; ``largest`` is the number of bytes that its runs may have once
+        inflated. Raises ``MmvizError`` as `mmviz.io.talk_file.read_talk` does."""
+        header, runs = read_talk(data, largest)
         try:
             slides = tuple(_read_slide(fields) for fields in header["slides"])
             title = _text(header["title"])

@@ -153,10 +153,11 @@ def _privacy() -> None:
     """Draws how long inputs are kept, whether the run has a link, and a button that deletes both."""
     state = session.current_state()
     widgets.note(say("private", runs=MAX_RUNS_OF_VISITOR, minutes=round(MAX_AGE / 60)))
-    if state.run_example is not None or state.is_saved:
-        return
-    widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
-    st.button(say("forget"), key="forget", help=say("forget-help"), on_click=page_address.forget_inputs)
+    is_own = state.run_example is None and not state.is_saved
+    if is_own:
+        widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
+    if is_own or run_links.is_visitor_kept(state):
+        st.button(say("forget"), key="forget", help=say("forget-help"), on_click=page_address.forget_inputs)
 
 
 def _matrix(view: SelectionView) -> None:

@@ -13,6 +13,7 @@ from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
+from mmviz.app.pages.explore.talk_file import talk_file
 from mmviz.app.selection import view_of
 from mmviz.app.selection_view import SelectionView
 from mmviz.app.session_runs import own_talk
@@ -58,6 +59,7 @@ def _add_buttons(state: State, view: SelectionView) -> None:
         for name, slides in (("run", _run_slides), ("view", _view_slides), ("text", _text_slides)):
             label, hint = say(f"own-talk-add-{name}"), say(f"own-talk-add-{name}-help")
             st.button(label, key=f"talk-add-{name}", help=hint, on_click=_add, args=(state, view, slides))
+        talk_file(state)
     if st.session_state.pop("talk-full", False):
         widgets.note(say("own-talk-full", slides=MAX_SLIDES, runs=MAX_RUNS), "remark")
 

@@ -1,0 +1,57 @@
+"""Opens a saved talk on the page: its slides join those of the visitor's own talk."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mmviz.app import run_links
+from mmviz.app.callbacks import completed
+from mmviz.app.components import widgets
+from mmviz.app.session_runs import own_talk
+from mmviz.app.session_state import State
+from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef, TalkDraft
+from mmviz.app.uploads import STAND_IN, max_megabytes, stand_in_megabytes
+from mmviz.explain import Run
+from mmviz.i18n.page import say
+from mmviz.present import Talk
+from mmviz.types import InputError, MmvizError
+
+LARGEST = 250_000_000
+"""Bytes that the runs of a visitor's file may have once inflated."""
+
+
+def talk_file(state: State) -> None:
+    """Draws a button that unfolds the field for a file, and why the last file could not be opened."""
+    draft = own_talk()
+    with st.popover(say("own-talk-file"), help=say("own-talk-file-help"), key="talk-file-popover"):
+        key = f"talk-file-{draft.files}"
+        st.file_uploader(say("own-talk-file-help"), key=key, on_change=_open, args=(state, key))
+        if draft.file_error is not None:
+            widgets.note(str(draft.file_error), "refused")
+
+
+@completed
+def _open(state: State, key: str) -> None:
+    """Adds the slides of the file that was chosen, all of them or none."""
+    draft, upload = own_talk(), st.session_state[key]
+    draft.file_error = None
+    if upload is None:
+        return
+    try:
+        if upload.type == STAND_IN:
+            raise InputError(
+                "upload-large", megabytes=stand_in_megabytes(upload.getvalue()), limit=max_megabytes()
+            )  # fmt: skip
+        talk = Talk.from_bytes(upload.getvalue(), LARGEST)
+        if not draft.has_room_for(talk):
+            raise MmvizError("own-talk-room", slides=MAX_SLIDES, runs=MAX_RUNS)
+    except MmvizError as error:
+        draft.file_error = error
+        return
+    draft.join(talk, [_ref(state, draft, run) for run in talk.runs])
+    draft.files += 1
+
+
+def _ref(state: State, draft: TalkDraft, run: Run) -> RunRef:
+    """Returns the name of a run of a file: the one that it has in the talk, else the id under which it is kept now."""
+    return draft.ref_of(run.record.id) or RunRef(run.record.id, "", run_links.keep_opened_run(state, run))
