@@ -37,23 +37,23 @@ def test_a_callback_that_is_interrupted_begins_again_and_the_other_request_follo
 def test_every_callback_that_uses_the_state_of_the_session_begins_again() -> None:
     modules = [ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "mmviz" / "app").rglob("*.py"))]
     nodes = [node for module in modules for node in ast.walk(module)]
-    named = [
-        keyword.value.args[0] if isinstance(keyword.value, ast.Call) else keyword.value
-        for node in nodes if isinstance(node, ast.Call)
-        for keyword in node.keywords if keyword.arg in ("on_click", "on_change", "on_select")
-    ]  # fmt: skip
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    given = [keyword.value for call in calls for keyword in call.keywords if (keyword.arg or "").startswith("on_")]
+    given += [each for call in calls if getattr(call.func, "id", "") == "mount_viewer" for each in call.args]
+    named = [each.args[0] if isinstance(each, ast.Call) else each for each in given]
     called = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in named}
     functions = [
         node for node in nodes if isinstance(node, ast.FunctionDef) and node.name in called
         and isinstance(node.returns, ast.Constant) and node.returns.value is None
     ]  # fmt: skip
-    assert {"cut_routes", "_toggle_panel", "save", "_choose"} <= {function.name for function in functions}
+    names = {function.name for function in functions}
+    assert {"cut_routes", "_toggle_panel", "save", "_choose", "_update_need", "_on_view", "_request_open"} <= names
     for function in functions:
         begins_again = any(getattr(each, "id", "") == "completed" for each in function.decorator_list)
         assert begins_again or function.name in STATELESS, f"{function.name} is a callback: @completed"
 
 
-STATELESS = {"_discard", "_measure_again", "_retry_backend", "move", "remove", "stop"}
+STATELESS = {"_discard", "_ignore", "_measure_again", "_retry_backend", "move", "remove", "stop"}
 """Callbacks that use nothing of the session's state, so that nothing interrupts them."""
 
 

@@ -191,6 +191,7 @@ def _open(draft: TalkDraft, talk: Talk) -> None:
     _open_button(key="talk-open", data={**texts, "number": draft.opened, "html": html}, on_open_change=_request_open)
 
 
+@completed
 def _request_open() -> None:
     draft = own_talk()
     draft.is_opening, draft.opened = True, draft.opened + 1

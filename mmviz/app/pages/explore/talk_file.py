@@ -25,13 +25,13 @@ def talk_file(state: State) -> None:
     draft = own_talk()
     with st.popover(say("own-talk-file"), help=say("own-talk-file-help"), key="talk-file-popover"):
         key = f"talk-file-{draft.files}"
-        st.file_uploader(say("own-talk-file-help"), key=key, on_change=_open, args=(state, key))
+        st.file_uploader(say("own-talk-file-help"), key=key, on_change=_add_file, args=(state, key))
         if draft.file_error is not None:
             widgets.note(str(draft.file_error), "refused")
 
 
 @completed
-def _open(state: State, key: str) -> None:
+def _add_file(state: State, key: str) -> None:
     """Adds the slides of the file that was chosen, all of them or none."""
     draft, upload = own_talk(), st.session_state[key]
     draft.file_error = None
