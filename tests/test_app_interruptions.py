@@ -2,59 +2,78 @@
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Callable
+from contextvars import copy_context
 
 import pytest
-from app_page import EXAMPLES, ROOT, now, press, visit
+from app_page import EXAMPLES, now, press, visit
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.scriptrunner import RerunData, RerunException
+from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
+from streamlit.runtime.state import SafeSessionState, SessionState
+from streamlit.runtime.state.common import WidgetMetadata
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import router, session_actions
-from mmviz.app.callbacks import completed
+from mmviz.app.callbacks import keep_callbacks_whole
 from mmviz.app.session_state import QUESTION, USE_IMAGE
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_callback_that_is_interrupted_begins_again_and_the_other_request_follows() -> None:
-    done: list[str] = []
+class Callback:
+    """A callback that uses the state of the session, which ``interrupt`` is called at, and fails for a number of 0."""
 
-    @completed
-    def callback(first: str, *, second: str) -> None:
-        done.append(first)
-        if len(done) < 3:
-            raise RerunException(RerunData(query_string=str(len(done))))
-        done.append(second)
+    def __init__(self, interrupt: Callable[[], None], number: int = 1):
+        self.done, self.number = list[int](), number
+        self.state = SafeSessionState(SessionState(), interrupt)
+        metadata: WidgetMetadata[bool] = WidgetMetadata("button", bool, bool, "trigger_value", callback=self._run)
+        self.state._state._set_widget_metadata(metadata)
 
-    with pytest.raises(RerunException) as interruption:
-        callback("a", second="b")
-    assert done == ["a", "a", "a", "b"] and interruption.value.rerun_data.query_string == "2"
-    done[:] = ["a", "a"]
-    callback("a", second="b")
-    assert done == ["a", "a", "a", "b"]
+    def _run(self) -> None:
+        self.state["a"] = 1
+        self.done.append(self.state["a"] // self.number)
 
+    def click(self) -> None:
+        """Runs the callback, as a request of the browser does."""
+        clicked = WidgetStates(widgets=[WidgetState(id="button", trigger_value=True)])
 
-def test_every_callback_that_uses_the_state_of_the_session_begins_again() -> None:
-    modules = [ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "mmviz" / "app").rglob("*.py"))]
-    nodes = [node for module in modules for node in ast.walk(module)]
-    calls = [node for node in nodes if isinstance(node, ast.Call)]
-    given = [keyword.value for call in calls for keyword in call.keywords if (keyword.arg or "").startswith("on_")]
-    given += [each for call in calls if getattr(call.func, "id", "") == "mount_viewer" for each in call.args]
-    named = [each.args[0] if isinstance(each, ast.Call) else each for each in given]
-    called = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in named}
-    functions = [
-        node for node in nodes if isinstance(node, ast.FunctionDef) and node.name in called
-        and isinstance(node.returns, ast.Constant) and node.returns.value is None
-    ]  # fmt: skip
-    names = {function.name for function in functions}
-    assert {"cut_routes", "_toggle_panel", "save", "_choose", "_update_need", "_on_view", "_request_open"} <= names
-    for function in functions:
-        begins_again = any(getattr(each, "id", "") == "completed" for each in function.decorator_list)
-        assert begins_again or function.name in STATELESS, f"{function.name} is a callback: @completed"
+        def run() -> None:
+            ThreadState.initialize()  # as for a script
+            self.state.on_script_will_rerun(clicked)
+
+        copy_context().run(run)
 
 
-STATELESS = {"_discard", "_ignore", "_measure_again", "_retry_backend", "move", "remove", "stop"}
-"""Callbacks that use nothing of the session's state, so that nothing interrupts them."""
+def test_a_request_waits_for_the_callbacks_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise RerunException(RerunData())
+
+    monkeypatch.setattr(SafeSessionState, "on_script_will_rerun", UNCHANGED)
+    lost = Callback(interrupt)
+    with pytest.raises(RerunException):
+        lost.click()
+    assert not lost.done, "what Streamlit does by itself"
+    for _ in range(2):
+        keep_callbacks_whole()
+    whole = Callback(interrupt)
+    whole.click()
+    assert whole.done == [1]
+    with pytest.raises(RerunException):
+        print(whole.state["a"])
+
+
+def test_after_a_callback_that_fails_requests_are_taken_again() -> None:
+    keep_callbacks_whole()
+    requests: list[str] = []
+    callback = Callback(lambda: requests.append("taken"), 0)
+    with pytest.raises(ZeroDivisionError):
+        callback.click()
+    assert not requests and callback.state["a"] == 1 and requests == ["taken"]
+
+
+UNCHANGED = getattr(SafeSessionState.on_script_will_rerun, "__wrapped__", SafeSessionState.on_script_will_rerun)
+"""Streamlit's own."""
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Final
 
 import streamlit as st
 
-from mmviz.app.callbacks import completed
 from mmviz.experiments.route_cut import LayerWindow, Route, RouteCell
 from mmviz.report.routes_table import maps_with
 from mmviz.types import ANSWER, INPUT_MODALITIES, AttentionRecord, ChosenTokens, CutRoute, Modality, TokenGroup
@@ -39,7 +38,6 @@ def current_choice(record: AttentionRecord) -> RouteChoice:
     return choice
 
 
-@completed
 def toggle_route(record: AttentionRecord, route: Route) -> None:
     """Cuts a route, or restores it where it is cut."""
     choice = current_choice(record)
@@ -48,7 +46,6 @@ def toggle_route(record: AttentionRecord, route: Route) -> None:
     st.session_state[_key(record)] = replace(choice, routes=kept if is_cut else (*kept, route))
 
 
-@completed
 def restore_routes(record: AttentionRecord) -> None:
     """Restores all routes; the layers stay."""
     st.session_state[_key(record)] = replace(current_choice(record), routes=())

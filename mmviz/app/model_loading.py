@@ -6,7 +6,6 @@ import streamlit as st
 
 from mmviz.app import change_links, resources, session_actions
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.experiment_runner import visitor_left
 from mmviz.app.jobs import Job
 from mmviz.app.loading_progress import ModelLoading
@@ -20,7 +19,6 @@ QUICK = 0.4
 """Seconds that a loading may take before the page shows its progress."""
 
 
-@completed
 def request_model(model: str) -> None:
     """Has another model loaded; one that is being loaded is given up."""
     state = session.current_state()
@@ -34,7 +32,6 @@ def request_linked_model(state: State, model: str) -> None:
     state.model_requested, state.is_model_linked, state.run_requested = model, True, False
 
 
-@completed
 def stop_loading() -> None:
     """Gives up the loading in progress; the page keeps the model that it has, and shows with it what waits."""
     state = session.current_state()

@@ -33,7 +33,6 @@ from mmviz.app import (
     visitor_language,
 )
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.index_text import read_group, write_group
 from mmviz.app.model_loading import request_linked_model
@@ -190,7 +189,6 @@ def write_address(state: State, selection: Selection) -> None:
         state.address, state.address_time = params, time.monotonic()
 
 
-@completed
 def forget_inputs() -> None:
     """Deletes the visitor's inputs and runs, and takes what belongs to the run out of the address."""
     error = run_links.forget_runs(session.current_state())

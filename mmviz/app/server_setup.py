@@ -14,6 +14,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 
 from mmviz.app.allowed_hosts import VisitorAddresses, url
+from mmviz.app.callbacks import keep_callbacks_whole
 from mmviz.app.connection_guard import ConnectionGuard
 from mmviz.app.download_addresses import keep_download_addresses
 from mmviz.app.static_assets import StaticAssets
@@ -24,11 +25,12 @@ def app_options() -> dict[str, Any]:
     """Returns the arguments of ``st.App``, which `streamlit run` must see called in the file that it is given.
 
     Also keeps uploads in memory while they arrive, those over 1 MB would go through a temporary file, and keeps the
-    addresses to which they are sent and those of downloads, see `mmviz.app.upload_addresses` and
-    `mmviz.app.download_addresses`.
+    addresses to which they are sent and those of downloads, and callbacks whole, see `mmviz.app.upload_addresses`,
+    `mmviz.app.download_addresses` and `mmviz.app.callbacks`.
     """
     keep_upload_addresses()
     keep_download_addresses()
+    keep_callbacks_whole()
     MultiPartParser.spool_max_size = (st.get_option("server.maxUploadSize") + 1) * 2**20
     return {
         "script_path": Path(__file__).with_name("streamlit_script.py"),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from mmviz.app.callbacks import completed
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.long_records import end_experiments
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -34,7 +33,6 @@ SENT_AFTER = 0.5
 """Seconds after which the browser has what was drawn: Streamlit sends every 10 ms."""
 
 
-@completed
 def choose_example(example: Example | None) -> None:
     """Puts an example into the form and requests its run; None empties the form."""
     state = current_state()
@@ -61,7 +59,6 @@ def fill_form(draft: Draft, example: Example | None) -> None:
     _set_values({QUESTION: draft.text, USE_IMAGE: draft.image is not None, USE_AUDIO: draft.audio is not None})
 
 
-@completed
 def reset_state() -> None:
     """Drops the run, its experiments and the contents of the form; the page that is open stays."""
     state = current_state()
@@ -76,7 +73,6 @@ def reset_state() -> None:
     )  # fmt: skip
 
 
-@completed
 def show_saved_run(run: Run) -> None:
     """Shows a run that was read from a file, with an empty form."""
     state = current_state()
@@ -85,7 +81,6 @@ def show_saved_run(run: Run) -> None:
     state.is_saved = state.saved_run_shown = True
 
 
-@completed
 def request_run() -> None:
     """Requests a run of the form's contents."""
     state = current_state()
@@ -94,14 +89,12 @@ def request_run() -> None:
     state.link_messages = ()
 
 
-@completed
 def submit_text(text: str) -> None:
     """Puts ``text`` into the form and requests a run."""
     _set_values({QUESTION: text})
     request_run()
 
 
-@completed
 def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
@@ -140,19 +133,16 @@ def _is_own_input(state: State, modality: str) -> bool:
     return not isinstance(getattr(state.form_start, modality), Path | None)
 
 
-@completed
 def open_page(page: Page) -> None:
     """Opens another page, with the same run."""
     current_state().page = page
 
 
-@completed
 def open_section(section: Section) -> None:
     """Opens another section of the page Debug."""
     current_state().section = section
 
 
-@completed
 def open_lesson(lesson: LessonId) -> None:
     """Opens another lesson at its beginning."""
     state = current_state()
@@ -160,7 +150,6 @@ def open_lesson(lesson: LessonId) -> None:
     state.lesson_serial += 1
 
 
-@completed
 def open_slide(lesson: LessonId, slide: int | None) -> None:
     """Shows a slide of a lesson, counted from 1; None leaves the presentation."""
     state = current_state()
@@ -199,7 +188,6 @@ def show_in_viewer(selection: Selection) -> None:
     state.scroll_serial = state.serial
 
 
-@completed
 def set_method(map_ref: MapRef) -> None:
     """Selects another map or method, for the same tokens where it has them."""
     state = current_state()
@@ -207,7 +195,6 @@ def set_method(map_ref: MapRef) -> None:
         set_selection(with_map(state.selection, state.run, map_ref, state.selection.direction))
 
 
-@completed
 def stop_run() -> None:
     """Stops waiting for the run in progress; the screen keeps what it shows."""
     state = current_state()
@@ -245,7 +232,6 @@ def _unsent_values(state: State) -> dict[str, tuple[str | bool, ...]]:
     return state.form_values
 
 
-@completed
 def enter_question() -> None:
     """Called when the question has changed: requests a run, unless it is what the page has just replaced."""
     if st.session_state[QUESTION] not in _unsent_values(current_state()).get(QUESTION, ()):

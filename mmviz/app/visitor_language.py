@@ -9,7 +9,6 @@ import time
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from mmviz.app.callbacks import completed
 from mmviz.i18n import language
 from mmviz.i18n.language import LANGUAGES, TAGS, Language, preferred_language
 from mmviz.i18n.page import say
@@ -48,7 +47,6 @@ def chosen_language() -> Language | None:
     return chosen
 
 
-@completed
 def choose_language(choice: Language) -> None:
     """Switches the page to ``choice`` and writes it into the address."""
     st.session_state[_CHOSEN] = choice

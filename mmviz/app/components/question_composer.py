@@ -7,7 +7,6 @@ import html
 import streamlit as st
 
 from mmviz.app import session_actions
-from mmviz.app.callbacks import completed
 from mmviz.i18n.page import say
 from mmviz.models.question_templates import NEEDS, RELATIONS, TEMPLATES, compose, known_words, slots
 
@@ -48,7 +47,6 @@ def _needs_text(family: str) -> str:
     return say("compose-needs", needs=say(f"compose-needs-{'-'.join(NEEDS[family])}"))
 
 
-@completed
 def _submit(text: str) -> None:
     session_actions.submit_text(text)
     st.session_state[POPOVER] = False

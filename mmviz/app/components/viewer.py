@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components.long_flows import flow_progress, request_flows
 from mmviz.app.components.viewer_code import mount_viewer, reported
 from mmviz.app.components.widgets import run_script
@@ -59,7 +58,6 @@ def _ignore() -> None:
     pass
 
 
-@completed
 def _update_view() -> None:
     state = session.current_state()
     selection = read_view(reported(KEY, "view"), state.run, state.serial) if state.run else None
@@ -67,7 +65,6 @@ def _update_view() -> None:
         state.selection = selection
 
 
-@completed
 def _update_need() -> None:
     state, need = session.current_state(), reported(KEY, "need")
     if state.run is None or not isinstance(need, dict):

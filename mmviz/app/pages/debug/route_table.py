@@ -11,7 +11,6 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mmviz.app.callbacks import completed
 from mmviz.app.chosen_routes import choose_cell, cut_stacks
 from mmviz.app.components import widgets
 from mmviz.app.components.route_names import route_text
@@ -78,7 +77,7 @@ def route_table_section(runner: ExperimentRunner) -> bool:
     widgets.note(estimate_text(len(cells), seconds))
     key = f"routes-measure-{record.id}"
     if seconds is not None and seconds > AT_ONCE and not st.session_state.get(f"{key}-pressed"):
-        st.button(say("routes-measure"), key=key, on_click=_request_table, args=(f"{key}-pressed",))
+        st.button(say("routes-measure"), key=key, on_click=st.session_state.update, args=({f"{key}-pressed": True},))
         return True
     table = runner.measure(
         ("routes",),
@@ -182,12 +181,6 @@ def _figures(record: AttentionRecord, table: RouteTable, grid: Grid) -> None:
     )
 
 
-@completed
-def _request_table(key: str) -> None:
-    st.session_state[key] = True
-
-
-@completed
 def _choose(record: AttentionRecord, grid: Grid, key: str) -> None:
     """Cuts the route of the cell that was clicked in the figure ``key``, in its layers."""
     points = st.session_state[key]["selection"]["points"]

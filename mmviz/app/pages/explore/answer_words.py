@@ -7,7 +7,6 @@ from collections.abc import Callable
 import streamlit as st
 
 from mmviz.app import run_changes
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.session_state import State
@@ -90,7 +89,6 @@ def words_of(record: AttentionRecord) -> list[str]:
     return [replace_invisible(token.label) for token in tokens]
 
 
-@completed
 def _apply(record: AttentionRecord) -> None:
     part = tuple(sorted(st.session_state[_key(record)]))
     run_changes.choose_words(tuple(record.made_by["answer"]), part)

@@ -11,7 +11,6 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.draft import Draft, Source, VideoFile
@@ -67,7 +66,6 @@ def input_form(
     return draft
 
 
-@completed
 def _toggle_panel(panel: Literal["examples", "own"]) -> None:
     state = session.current_state()
     state.open_panel = "" if state.open_panel == panel else panel

@@ -10,7 +10,6 @@ import streamlit as st
 
 from mmviz.app import page_address, run_links, session_actions, session_runs
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.past_runs import PastRun
 from mmviz.app.session_state import State
@@ -41,7 +40,6 @@ def history(state: State) -> None:
         widgets.note(say("history-gone"), "remark")
 
 
-@completed
 def go_back(past: PastRun) -> None:
     """Shows a past run again, with its inputs in the form and what was selected in it.
 
@@ -49,7 +47,7 @@ def go_back(past: PastRun) -> None:
     """
     state = session.current_state()
     if past.example is not None:
-        _remove(past)  # the run that is made again takes its place
+        session_runs.past_runs().remove(past)  # the run that is made again takes its place
         session_actions.choose_example(past.example)
         state.control, state.ablated_heads, state.cut_routes = past.control, past.ablated_heads, past.cut_routes
         state.stream_pairs, state.options = past.stream_pairs, past.options
@@ -61,14 +59,8 @@ def go_back(past: PastRun) -> None:
         state.link_params = past.view
         page_address.apply_link(state, state.run)
     else:
-        _remove(past)
+        session_runs.past_runs().remove(past)
         st.session_state[_GONE] = True
-
-
-def _remove(past: PastRun) -> None:
-    past_runs = session_runs.past_runs()
-    if past in past_runs:  # not where this was interrupted, and began again
-        past_runs.remove(past)
 
 
 def _label(past: PastRun) -> str:

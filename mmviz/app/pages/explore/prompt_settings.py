@@ -9,7 +9,6 @@ import streamlit as st
 
 from mmviz.app import run_changes
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
@@ -54,7 +53,6 @@ def decoding_text(changed: Any) -> str:
     return sentence("hf-decoding-own", settings=", ".join(f"{name} {value}" for name, value in changed.items()))
 
 
-@completed
 def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
     """Runs the form again under the settings that were changed, and those of earlier runs."""
     changed = dict(session.current_state().options)

@@ -14,7 +14,6 @@ from mmviz.analysis.route_attention import group_members
 from mmviz.app import resources, run_links, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.answer_trace import Trace, measure_trace
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.answer_words import words_of
@@ -138,7 +137,6 @@ def _cards(run: Run, record: AttentionRecord, story: Story) -> None:
                 )  # fmt: skip
 
 
-@completed
 def show_step(record: AttentionRecord, step: Step) -> None:
     """Opens the viewer on a step: on the layer where its queries attend to its keys most, with its tokens selected.
 

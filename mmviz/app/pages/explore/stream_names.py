@@ -8,7 +8,6 @@ import streamlit as st
 
 from mmviz.app import run_changes
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord
@@ -58,7 +57,6 @@ def _fields(record: AttentionRecord, number: int, row: StreamPair) -> None:
         place.text_input(say(f"streams-{side}"), name, MAX_NAME, key=_key(record, number, side), help=hint)
 
 
-@completed
 def _overrule(record: AttentionRecord, rows: Sequence[StreamPair]) -> None:
     """Runs the form again under the names that were changed, and under those of earlier runs."""
     named = list(session.current_state().stream_pairs)

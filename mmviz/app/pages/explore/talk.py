@@ -9,7 +9,6 @@ import streamlit as st
 
 from mmviz.app import resources, run_links
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
@@ -80,7 +79,6 @@ def _text_slides(state: State, view: SelectionView) -> tuple[Slide, ...]:
     return (Slide("text", say("own-talk-text")),)
 
 
-@completed
 def _add(state: State, view: SelectionView, slides: Callable[[State, SelectionView], tuple[Slide, ...]]) -> None:
     wordings = []
     for language in LANGUAGES:
@@ -140,7 +138,6 @@ def _texts(draft: TalkDraft) -> None:
         return
     slide, number = each.slide, each.number
 
-    @completed
     def save(name: str) -> None:
         draft.edit(number, **{name: st.session_state[f"talk-{name}-{number}"]})
 
@@ -191,7 +188,6 @@ def _open(draft: TalkDraft, talk: Talk) -> None:
     _open_button(key="talk-open", data={**texts, "number": draft.opened, "html": html}, on_open_change=_request_open)
 
 
-@completed
 def _request_open() -> None:
     draft = own_talk()
     draft.is_opening, draft.opened = True, draft.opened + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from mmviz.app import run_links
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
@@ -30,7 +29,6 @@ def talk_file(state: State) -> None:
             widgets.note(str(draft.file_error), "refused")
 
 
-@completed
 def _add_file(state: State, key: str) -> None:
     """Adds the slides of the file that was chosen, all of them or none."""
     draft, upload = own_talk(), st.session_state[key]

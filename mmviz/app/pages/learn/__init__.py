@@ -9,7 +9,6 @@ import streamlit as st
 
 from mmviz.app import page_address, session_actions
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.components.glossary_text import glossary_html, glossary_note
 from mmviz.app.components.lesson_keys import lesson_keys
@@ -119,7 +118,6 @@ def _example(state: State) -> None:
         )  # fmt: skip
 
 
-@completed
 def _answer(lesson: session.LessonId) -> None:
     session.current_state().answered_lessons.add(lesson)
 

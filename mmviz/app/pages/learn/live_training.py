@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.experiment_runner import QUICK, visitor_left
@@ -74,7 +73,6 @@ def _part(context: LessonContext, name: str, control: str = "") -> DeltaGenerato
     return context.in_part(name, control) if context.is_large else st.container()
 
 
-@completed
 def _start() -> None:
     state = session.current_state()
     state.lesson_params.pop("epoch", None)

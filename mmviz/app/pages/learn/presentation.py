@@ -10,7 +10,6 @@ import streamlit as st
 
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
-from mmviz.app.callbacks import completed
 from mmviz.app.components import widgets
 from mmviz.app.components.glossary_text import glossary_html
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -120,7 +119,6 @@ def _turn(state: State, count: int) -> None:
         )  # fmt: skip
 
 
-@completed
 def _leave(lesson: LessonId) -> None:
     session.current_state().answered_lessons.add(lesson)
     session_actions.open_slide(lesson, None)

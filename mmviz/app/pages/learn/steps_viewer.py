@@ -7,7 +7,6 @@ from functools import partial
 
 import streamlit as st
 
-from mmviz.app.callbacks import completed
 from mmviz.app.components.viewer_code import mount_viewer, reported
 from mmviz.app.selection import Selection, read_view, view_of
 from mmviz.explain import Run
@@ -67,13 +66,11 @@ def calculator(run: Run, key: str, start: Selection | None = None) -> Selection 
     return viewer.selection or viewer.start
 
 
-@completed
 def _on_view(key: str, state_key: str) -> None:
     viewer: _MountedViewer = st.session_state[state_key]
     viewer.selection = read_view(reported(key, "view"), viewer.run, viewer.serial) or viewer.selection
 
 
-@completed
 def _on_need(key: str, state_key: str) -> None:
     viewer: _MountedViewer = st.session_state[state_key]
     need = reported(key, "need")
