@@ -86,8 +86,9 @@ function tick() {
 
 window.addEventListener("message", ({ data, source }) => {
   if (!source || data?.talk !== TALK) return;
+  const isFound = other !== source;
   other = source;
-  if (data.isNew) tell({ at });
+  if (data.isNew || (data.isHere && isFound)) tell({ at }); // the slides may have moved since they were loaded again
   else if (data.isSound) playSound();
   else if (Number.isInteger(data.at) && data.at !== at) show(data.at, true);
 });
