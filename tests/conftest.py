@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
     from viewer_page import Show
 
+    from mmviz.app.kept_runs import KeptRun, KeptRuns
     from mmviz.backends.local import LocalBackend
     from mmviz.types import Sample
 
@@ -127,6 +128,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
     parent = tmp_path_factory.mktemp("checkpoints")
     return cache(lambda name: save_checkpoint(name, parent))
+
+
+@pytest.fixture
+def kept_runs() -> Iterator[KeptRuns[KeptRun]]:
+    """What the server keeps of visitors' runs; at first nothing."""
+    from mmviz.app import resources
+
+    resources.kept_runs.clear()
+    yield resources.kept_runs()
+    resources.kept_runs.clear()
 
 
 @pytest.fixture(scope="session")

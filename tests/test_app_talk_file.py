@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from app_page import notes, now, press, run, visit
 from made_up_talk import recorded_run, story
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import resources, session_runs
+from mmviz.app import session_runs
 from mmviz.app.kept_runs import KeptRuns
 from mmviz.app.pages.explore import talk_file
 from mmviz.app.pages.explore.talk import run_of
@@ -21,15 +20,7 @@ from mmviz.app.uploads import STAND_IN
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.present import Talk, make_talk
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def kept_runs() -> Iterator[KeptRuns]:
-    """What the server keeps; at first nothing."""
-    resources.kept_runs.clear()
-    yield resources.kept_runs()
-    resources.kept_runs.clear()
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kept_runs")]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
 from app_page import (
@@ -29,7 +28,7 @@ from app_page import (
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import past_runs as past
-from mmviz.app import resources, run_links, session_runs
+from mmviz.app import run_links, session_runs
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
@@ -42,15 +41,7 @@ from mmviz.i18n.page import say
 from mmviz.models.encoders import encoder_cache
 from mmviz.types import MmvizError
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def kept_runs() -> Iterator[KeptRuns]:
-    """What the server keeps; at first nothing."""
-    resources.kept_runs.clear()
-    yield resources.kept_runs()
-    resources.kept_runs.clear()
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kept_runs")]
 
 
 @pytest.fixture(scope="module")
