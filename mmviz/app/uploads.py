@@ -51,9 +51,11 @@ def max_megabytes() -> int:
     return int(st.get_option("server.maxUploadSize"))
 
 
-def stand_in_megabytes(content: bytes) -> float:
-    """Returns the size of the file that a stand-in with this content stands for, in megabytes of 1,048,576 bytes."""
-    return int(content) / _MEGABYTE if content.isdigit() else 0.0
+def too_large(media_type: str, content: bytes) -> InputError | None:
+    """Returns why a file cannot be used for which the browser sent a stand-in; None for any other file."""
+    if media_type != STAND_IN or not content.isdigit():
+        return None
+    return InputError("upload-large", megabytes=int(content) / _MEGABYTE, limit=max_megabytes())
 
 
 def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) -> Source:
@@ -97,8 +99,8 @@ def _kind(modality: str, file: UploadedFile) -> str:
 
 def _decode(kind: str, media_type: str, content: bytes) -> Sample | InputError:
     """Returns what a file holds, or why it cannot be used."""
-    if media_type == STAND_IN and content.isdigit():
-        return InputError("upload-large", megabytes=stand_in_megabytes(content), limit=max_megabytes())
+    if (refusal := too_large(media_type, content)) is not None:
+        return refusal
     try:
         return resources.decoder().sample(
             content if kind == "image" else None, None, content if kind == "audio" else None,

@@ -12,11 +12,11 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mmviz.app import resources
 from mmviz.app.components import widgets
 from mmviz.app.session_state import State
-from mmviz.app.uploads import STAND_IN, max_megabytes, stand_in_megabytes
+from mmviz.app.uploads import too_large
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.inputs.example_archive import files_of
 from mmviz.inputs.examples import Example, load_gallery, load_uploaded
-from mmviz.types import InputError, MmvizError
+from mmviz.types import MmvizError
 
 SourceKind = Literal["gallery", "files", "folder"]
 KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
@@ -74,10 +74,9 @@ def example_source(state: State, gallery: Sequence[Example] | None = None) -> Ex
 def _loaded(uploads: Sequence[UploadedFile]) -> tuple[Example, ...] | MmvizError:
     """Returns the examples of the files, whose images and sounds are decoded in the sandbox, or what is wrong."""
     try:
-        large = next((file for file in uploads if file.type == STAND_IN), None)
-        if large is not None:
-            megabytes = stand_in_megabytes(large.getvalue())
-            raise InputError("upload-large", megabytes=megabytes, limit=max_megabytes())
+        refusals = (too_large(file.type, file.getvalue()) for file in uploads)
+        if (refusal := next(filter(None, refusals), None)) is not None:
+            raise refusal
         files = files_of([(file.name, file.getvalue()) for file in uploads])
         return load_uploaded(files, sentence("average-upload"), resources.decoder().sample)
     except MmvizError as error:

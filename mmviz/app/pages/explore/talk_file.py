@@ -9,11 +9,11 @@ from mmviz.app.components import widgets
 from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef, TalkDraft
-from mmviz.app.uploads import STAND_IN, max_megabytes, stand_in_megabytes
+from mmviz.app.uploads import too_large
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.present import Talk
-from mmviz.types import InputError, MmvizError
+from mmviz.types import MmvizError
 
 LARGEST = 250_000_000
 """Bytes that the runs of a visitor's file may have once inflated."""
@@ -36,10 +36,8 @@ def _add_file(state: State, key: str) -> None:
     if upload is None:
         return
     try:
-        if upload.type == STAND_IN:
-            raise InputError(
-                "upload-large", megabytes=stand_in_megabytes(upload.getvalue()), limit=max_megabytes()
-            )  # fmt: skip
+        if (refusal := too_large(upload.type, upload.getvalue())) is not None:
+            raise refusal
         talk = Talk.from_bytes(upload.getvalue(), LARGEST)
         if not draft.has_room_for(talk):
             raise MmvizError("own-talk-room", slides=MAX_SLIDES, runs=MAX_RUNS)
