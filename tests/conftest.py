@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from mmviz.app.kept_runs import KeptRun, KeptRuns
     from mmviz.backends.local import LocalBackend
     from mmviz.types import Sample
+
+DEADLINE = 60
+"""Seconds for what the page does in the background to end once it is stopped."""
 
 # A shell ignores SIGINT in what it starts in the background, and programs that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,6 +64,25 @@ def _no_arguments() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["run.py"])
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_left() -> Iterator[None]:
+    """Ends what a test left the page to do in the background: it would slow the next tests, and draw numbers of torch's
+    generator between theirs."""
+    before = set(threading.enumerate())
+    yield
+    if "mmviz.app.jobs" not in sys.modules:
+        return
+    from mmviz.app.jobs import Job, WarmBackend
+
+    for thread in set(threading.enumerate()) - before:
+        owner = getattr(getattr(thread, "_target", None), "__self__", None)
+        if isinstance(owner, Job):
+            owner.stop()
+        if isinstance(owner, Job | WarmBackend):
+            thread.join(DEADLINE)
+            assert not thread.is_alive(), "the work that the page began does not end"
 
 
 @pytest.fixture(scope="session")

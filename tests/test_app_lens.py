@@ -95,7 +95,7 @@ def test_the_lens_of_a_written_answer_follows_the_chosen_word(
     record = record_of(page)
     page = settled(press(press(page, "page-debug"), "section-lens"))
     written = record.answer_log_probabilities
-    assert written is not None
+    assert written is not None and written.shape == (1, 32)
     first = forming_rows(page)[-1]
     assert first[2:] == [percent(written[0, 0]), "1"], "the most probable word is written"
     assert any("the first token of the answer" in note for note in notes(page, "plain"))
