@@ -54,9 +54,9 @@ def test_the_table_its_terms_and_the_examples(two_examples: None, monkeypatch: p
     reports: list[tuple[int, int]] = []
     evaluate = section.evaluate_examples
 
-    def watched(*arguments: Any) -> Any:
+    def watched(*arguments: Any, options: Any) -> Any:
         *inputs, progress, stop = arguments
-        return evaluate(*inputs, lambda *done: (reports.append(done), progress(*done))[0], stop)
+        return evaluate(*inputs, lambda *done: (reports.append(done), progress(*done))[0], stop, options)
 
     monkeypatch.setattr(section, "evaluate_examples", watched)
     page = visit(**ADDRESS)
@@ -98,7 +98,9 @@ def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
 ) -> None:
     evaluate = section.evaluate_examples
 
-    def stopped_after_one(backend: Any, model: str, examples: Any, baseline: Any, progress: Any, stop: Any) -> Any:
+    def stopped_after_one(
+        backend: Any, model: str, examples: Any, baseline: Any, progress: Any, stop: Any, options: Any
+    ) -> Any:
         result = evaluate(backend, model, examples[:1], baseline, progress)
         end = time.monotonic() + PATIENCE
         while not stop() and time.monotonic() < end:

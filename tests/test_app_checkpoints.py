@@ -131,7 +131,7 @@ def test_another_model_is_compared_on_the_same_examples(monkeypatch: pytest.Monk
 def test_a_stop_keeps_the_examples_that_were_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     measure, stop_waits = checkpoints.measure_examples, threading.Event()
 
-    def stopped(backend: Any, model: str, examples: Any, routes: bool, progress: Any, stop: Any) -> Any:
+    def stopped(backend: Any, model: str, examples: Any, routes: bool, progress: Any, stop: Any, options: Any) -> Any:
         result = measure(backend, model, examples[:1], routes)
         progress(1, len(examples))
         while not stop():

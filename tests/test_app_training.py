@@ -11,10 +11,10 @@ import pytest
 from app_page import address, markup, notes, now, payload, press, run, visit
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.training_timeline_file import unpack
 from mmviz.app.pages.learn import training
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.page import say
+from mmviz.io.training_timeline_file import unpack
 from mmviz.training.fit import conv_attention
 from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun
 from mmviz.viewer.quantization import decode as amounts_of

@@ -72,7 +72,25 @@ def test_the_command_of_a_table_on_the_page_names_the_settings() -> None:
     assert program == "mmviz" and prompt_settings(_parser().parse_args(words)) == SETTINGS
 
 
-@pytest.mark.parametrize("command", ["explain", "effect", "heads", "routes", "methods", "compare", "story", "lens"])
+@pytest.mark.slow
+def test_tables_over_a_folder_are_measured_under_the_settings(
+    inputs: list[str], examples: Path, llava_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(*words: str) -> dict[str, Any]:
+        assert main([*words, *OPTIONS, "--json", "-"]) == 0
+        document: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return document
+
+    answer = printed("explain", *inputs)["answer"]
+    folder = [str(examples), "--model", f"hf:{llava_folder}"]
+    audit, average = printed("audit", *folder), printed("average", *folder)
+    assert audit["options"] == average["options"] == [f"system={SYSTEM}", "new_tokens=3"]
+    assert audit["rows"][0]["answer"] == average["answers"][0]["answer"] == answer
+
+
+@pytest.mark.parametrize("command", [
+    "explain", "effect", "heads", "routes", "methods", "compare", "story", "lens", "audit", "average",
+])  # fmt: skip
 def test_settings_are_those_of_the_options_that_are_given(command: str) -> None:
     assert prompt_settings(_parser().parse_args([command])) == {}
     given = _parser().parse_args([command, "--template", "{{ messages }}", "--system="])

@@ -300,8 +300,10 @@ def test_the_command_writes_a_talk_and_a_file_that_reopens(tmp_path: Path, capsy
     assert (tmp_path / "talk.html").read_text("ascii") == told.to_html()
     assert f"talk.html: {len(told.slides)} slides" in capsys.readouterr().out
     assert main(["present", str(tmp_path / "talk.html"), "--out", str(tmp_path / "x.html")]) == 2
-    assert main(["present", str(tmp_path / "talk.mmviz"), "--text", "x", "--out", str(tmp_path / "x.html")]) == 2
-    assert "its own inputs" in capsys.readouterr().err and not (tmp_path / "x.html").exists()
+    for option, value in (("--text", "x"), ("--model", "late"), ("--token-file", "x"), ("--new-tokens", "3")):
+        assert main(["present", str(tmp_path / "talk.mmviz"), option, value, "--out", str(tmp_path / "x.html")]) == 2
+        told_why = capsys.readouterr().err
+        assert "its own inputs" in told_why and option in told_why and not (tmp_path / "x.html").exists()
     assert main(["present", "--text", "x", "--out", str(tmp_path / "no" / "x.html")]) == 2
     for name in ("x.pdf", "x.pptx"):
         assert main(["present", "--text", "x", "--out", str(tmp_path / name)]) == 2

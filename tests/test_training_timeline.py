@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmviz.analysis.training_timeline_file import joined, unpack
+from mmviz.io.training_timeline_file import joined, unpack
 from mmviz.training.release.record_training_timeline import choose_snapshots, pack, split
 from mmviz.types import Answer, AttentionMap, AttentionRecord, Modality, Token
 
@@ -23,9 +24,11 @@ def record(seed: int, best: str) -> AttentionRecord:
     return AttentionRecord(str(seed), {"words": tokens}, maps, answers, {})
 
 
-def test_what_comes_back_is_what_was_recorded() -> None:
+def test_what_comes_back_is_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     records = [record(seed, best) for seed, best in enumerate("gfa")]
-    learning = unpack(pack("a trio", (64, 109, 185), records))
+    packed = pack("a trio", (64, 109, 185), records)
+    monkeypatch.setattr(ast, "parse", lambda *_, **__: pytest.fail("parsed as Python, see mmviz.io.npz"))
+    learning = unpack(packed)
     assert learning.sample == "a trio" and learning.scenes == (64, 109, 185) and learning.labels[3] == "word 3"
     assert learning.weights.shape == (3, 2, 9, 9)
     expected = np.stack([[attn_map.weights.mean(0) for attn_map in record.maps] for record in records])

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page  # noqa: E402
 from real_page import PATIENCE, until  # noqa: E402
 from viewer_page import ROOT, ViewerPage, collect_errors, grey_run  # noqa: E402
 
-from mmviz.analysis.training_timeline_file import TrainingTimeline  # noqa: E402
+from mmviz.io.training_timeline_file import TrainingTimeline  # noqa: E402
 from mmviz.report import ViewerData  # noqa: E402
 from mmviz.report.timeline_sections import TrainingViewerData  # noqa: E402
 from mmviz.viewer import pack  # noqa: E402

@@ -12,13 +12,13 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from viewer_page import Show, ViewerPage, three_digits  # noqa: E402
 
-from mmviz.analysis.training_timeline_file import TrainingTimeline, unpack  # noqa: E402
 from mmviz.assets_path import assets_dir  # noqa: E402
 from mmviz.backends.replay import ReplayBackend  # noqa: E402
 from mmviz.explain import Run, run_sample  # noqa: E402
 from mmviz.figures.colour_scale import short  # noqa: E402
 from mmviz.figures.token_labels import names  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
+from mmviz.io.training_timeline_file import TrainingTimeline, unpack  # noqa: E402
 from mmviz.report.timeline_sections import TrainingViewerData  # noqa: E402
 
 pytestmark = pytest.mark.slow

@@ -31,9 +31,12 @@ def table_command(state: State, request: Request, command: str, **options: str) 
         words += _options("audio", _names(draft.audio, draft.audio_names, "audio"))
     words += _options("model", [request.model] if request.model != BUNDLED else [])
     words += _options("words", [",".join(str(k + 1) for k in request.answer_part)] if request.answer_part else [])
-    for name, value in (*request.options, *options.items()):
-        words += _options(name.replace("_", "-"), [str(value)])
-    return shlex.join(words)
+    return shlex.join([*words, *option_words((*request.options, *options.items()))])
+
+
+def option_words(options: Iterable[tuple[str, str | int]]) -> list[str]:
+    """Returns options by their names without dashes, and their values, as words of a command."""
+    return [word for name, value in options for word in _options(name.replace("_", "-"), [str(value)])]
 
 
 def _names(source: Source, names: tuple[str, ...], kind: str) -> tuple[str, ...]:

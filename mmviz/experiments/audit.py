@@ -92,8 +92,9 @@ def evaluate_examples(
     baseline: Baseline = "learned",
     progress: Progress = ignore_progress,
     stop: Stop = never_stop,
+    options: Sequence[tuple[str, str | int]] = (),
 ) -> tuple[list[Assessment], list[tuple[str, MmvizError]]]:
-    """Measures effect and attention on every example.
+    """Measures effect and attention on every example; ``options`` as in `mmviz.types.Request`.
 
     Returns the assessments, and the examples that were skipped, each as its id and the error. ``progress`` counts both.
     If ``stop`` ends it early, there are fewer of both together than examples.
@@ -107,7 +108,7 @@ def evaluate_examples(
             )
 
     def request_of(sample: Sample) -> Request:
-        return replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
+        return replace(effect_requests(Request(model, sample, options=tuple(options)), baseline)[0], maps=True)
 
     return measured_in_groups(examples, measured, progress)
 

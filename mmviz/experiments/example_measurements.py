@@ -43,15 +43,17 @@ def measure_examples(
     with_routes: bool = True,
     progress: Progress = ignore_progress,
     stop: Stop = never_stop,
+    options: Sequence[tuple[str, str | int]] = (),
 ) -> tuple[list[ExampleMeasurement], list[tuple[str, MmvizError]]]:
-    """Runs the model on every example, and ``with_routes`` once more with each of its routes cut alone.
+    """Runs the model on every example, and ``with_routes`` once more with each of its routes cut alone; ``options`` as
+    in `mmviz.types.Request`.
 
     Returns the measurements, and the examples that were skipped, each as its id and the error. ``progress`` counts
     both. If ``stop`` ends it early, there are fewer of both together than examples.
     """
 
     def measured(members: Sequence[Example]) -> Outcomes[ExampleMeasurement]:
-        runs = list(example_records(backend, members, lambda sample: Request(model, sample), stop))
+        runs = list(example_records(backend, members, request_of, stop))
         for example, run in runs:
             if not isinstance(run, ExampleRecord):
                 yield example, run
@@ -63,6 +65,9 @@ def measure_examples(
                     yield example, None
                     return
             yield example, _measurement(example, run, routes)
+
+    def request_of(sample: Sample) -> Request:
+        return Request(model, sample, options=tuple(options))
 
     return measured_in_groups(examples, measured, progress)
 

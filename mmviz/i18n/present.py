@@ -44,7 +44,7 @@ PRESENT: dict[str, str] = {
 PRESENT_SENTENCES: dict[str, str] = {
     "talk-unreadable": "This file is not a talk saved by mmviz, or it is damaged. Save the talk again.",
     "talk-format": "This talk was saved in format {format}, but this version of mmviz reads format {known}.",
-    "talk-inputs-twice": "A saved talk has its own inputs. Leave out {option}, or the talk.",
+    "talk-inputs-twice": "A saved talk has its own inputs, runs and title. Leave out {option}, or the talk.",
     "talk-ending": "A talk is written as .html, or as .mmviz to reopen it, and {name} ends otherwise. Give it one of "
     "these endings. For a PDF, print the slides of the .html from a browser.",
     "talk-printed": "{name}: {count} slides, {size}: {title}",

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.io.npz import unpack_npy
+
 SAMPLE_RATE = 16_000
 """Hz."""
 N_FFT = 512
@@ -31,7 +33,7 @@ def mel_filters() -> NDArray[np.float32]:
 
     It is read from a file, since importing librosa takes longer than all else that the first spectrogram needs.
     """
-    filters: NDArray[np.float32] = np.load(Path(__file__).with_name("mel_filters.npy"), allow_pickle=False)
+    filters: NDArray[np.float32] = unpack_npy(Path(__file__).with_name("mel_filters.npy").read_bytes())
     return filters
 
 

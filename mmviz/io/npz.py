@@ -98,17 +98,22 @@ class Arrays:
         member = self._archive.getinfo(f"{name}.npy")
         with self._archive.open(member) as entry:
             data = entry.read(member.file_size)  # without a size, zipfile inflates everything before it cuts
-        header = _ARRAY.match(data)
-        if header is None:
-            raise ValueError("no array of numbers")
-        dtype, fortran_order, sizes = (part.decode() for part in header.groups())
-        shape = tuple(int(size) for size in sizes.split(",") if size)
-        order: Literal["F", "C"] = "F" if fortran_order == "True" else "C"
-        return np.frombuffer(data, dtype, offset=header.end()).reshape(shape, order=order)  # fails where values lack
+        return unpack_npy(data)
 
     def get(self, name: str) -> NDArray[Any] | None:
         """Returns the array of this name, or None."""
         return self[name] if f"{name}.npy" in self._names else None
+
+
+def unpack_npy(data: bytes) -> NDArray[Any]:
+    """Returns the array of numbers in the bytes of an ``.npy`` file, read-only. Raises ``ValueError``."""
+    header = _ARRAY.match(data)
+    if header is None:
+        raise ValueError("no array of numbers")
+    dtype, fortran_order, sizes = (part.decode() for part in header.groups())
+    shape = tuple(int(size) for size in sizes.split(",") if size)
+    order: Literal["F", "C"] = "F" if fortran_order == "True" else "C"
+    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape, order=order)  # fails where values lack
 
 
 def check_directory(file: BinaryIO) -> None:

@@ -41,6 +41,8 @@ class Audit:
     """Id of each example that could not be evaluated, and the error."""
     trained: bool = True
     """Whether the model is trained."""
+    options: Sequence[tuple[str, str | int]] = ()
+    """Settings under which the model wrote its answers, as in `mmviz.types.Request`."""
 
     @property
     def is_stopped(self) -> bool:
@@ -88,6 +90,7 @@ def to_json(audit: Audit) -> str:
         "model": audit.model,
         "trained": audit.trained,
         "baseline": audit.baseline,
+        "options": [f"{name}={value}" for name, value in audit.options],
         "examples": audit.examples,
         "evaluated": len(audit.assessments),
         "stopped": audit.is_stopped,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.training_timeline_file import TrainingTimeline
+from mmviz.io.training_timeline_file import TrainingTimeline
 from mmviz.report.run_protocol import Run
 from mmviz.report.viewer_data import ViewerData
 from mmviz.types import Answer, AttentionMap, AttentionRecord, MapRef, Sample, View

@@ -7,7 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from mmviz.cli.options import add_model_options, backend_from, backend_with, check_file, stop_on_interrupt
+from mmviz.cli.options import (
+    add_model_options,
+    add_prompt_options,
+    backend_from,
+    backend_with,
+    check_file,
+    prompt_settings,
+    stop_on_interrupt,
+)
 from mmviz.cli.progress_line import print_over
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
@@ -35,6 +43,7 @@ def add(commands: Any) -> None:
         help="folder of examples, or a CSV file that lists them (default: the gallery that comes with mmviz)",
     )
     add_model_options(parser)
+    add_prompt_options(parser)
     parser.add_argument(
         "--baseline",
         choices=get_args(Baseline),
@@ -62,18 +71,19 @@ def _run(options: argparse.Namespace) -> int:
     for path in (options.json, options.csv, options.heads_csv):
         if path not in (None, "-"):
             check_file(path)
+    settings = tuple(prompt_settings(options).items())
     examples = load_examples(options.folder) if options.folder else load_gallery()
     backend, is_trained = backend_with(backend_from(options), options.model)
     with stop_on_interrupt() as stop:
         assessments, skipped = evaluate_examples(
-            backend, options.model, examples, options.baseline, _print_progress, stop
+            backend, options.model, examples, options.baseline, _print_progress, stop, settings
         )
     done = len(assessments) + len(skipped)
     if done < len(examples):
         print(file=sys.stderr)
     if not done:
         raise KeyboardInterrupt
-    audit = Audit(options.model, options.baseline, len(examples), assessments, skipped, is_trained)
+    audit = Audit(options.model, options.baseline, len(examples), assessments, skipped, is_trained, settings)
     try:
         if options.json and options.json != "-":
             write_file(options.json, to_json(audit).encode())

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, get_args
 from mmviz.cli.options import (
     MODEL_HELP,
     add_model_options,
+    add_prompt_options,
     backend_from,
     backend_with,
     check_file,
+    prompt_settings,
     stop_on_interrupt,
 )
 from mmviz.cli.progress_line import print_over
@@ -45,6 +47,7 @@ def add(commands: Any) -> None:
         help="folder of examples, or a CSV file that lists them (default: the gallery that comes with mmviz)",
     )
     add_model_options(parser)
+    add_prompt_options(parser)
     parser.add_argument("--other", metavar="MODEL", help=f"compare with this model: {MODEL_HELP}")
     parser.add_argument(
         "--by",
@@ -69,15 +72,17 @@ def _run(options: argparse.Namespace) -> int:
     from mmviz.inputs.examples import load_examples, load_gallery
 
     _check(options)
+    settings = prompt_settings(options)
     examples = load_examples(options.folder) if options.folder else load_gallery()
     models = [options.model, *([options.other] if options.other else [])]
     backends = [backend_with(backend_from(options, model), model) for model in models]
-    measured, skipped, done = _measured(options, examples, models, [backend for backend, _ in backends])
+    measured, skipped, done = _measured(options, settings, examples, models, [backend for backend, _ in backends])
     if not done:
         raise KeyboardInterrupt
     facts = {
         "model": options.model, **({"other": options.other} if options.other else {}),
-        "trained": all(trained for _, trained in backends), "examples": len(examples),
+        "trained": all(trained for _, trained in backends),
+        "options": [f"{name}={value}" for name, value in settings.items()], "examples": len(examples),
         "measured": min(map(len, measured)), "stopped": done < len(models) * len(examples),
         "skipped": [{"name": name, "reason": str(error)} for name, error in skipped.items()],
     }  # fmt: skip
@@ -108,7 +113,11 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _measured(
-    options: argparse.Namespace, examples: Sequence[Any], models: Sequence[str], backends: Sequence[Backend]
+    options: argparse.Namespace,
+    settings: Mapping[str, str | int],
+    examples: Sequence[Any],
+    models: Sequence[str],
+    backends: Sequence[Backend],
 ) -> tuple[list[list[ExampleMeasurement]], dict[str, MmvizError], int]:
     """Returns the measurements of each model, the examples that were skipped, and how many runs are done."""
     from mmviz.experiments.example_measurements import measure_examples
@@ -122,7 +131,8 @@ def _measured(
         for model, backend in zip(models, backends, strict=True):
             before = done
             own, errors = measure_examples(
-                backend, model, examples, with_routes, lambda count, _: report(before + count), stop  # noqa: B023
+                backend, model, examples, with_routes, lambda count, _: report(before + count), stop,  # noqa: B023
+                tuple(settings.items()),
             )  # fmt: skip
             measured.append(own)
             skipped |= {name: error for name, error in errors if name not in skipped}

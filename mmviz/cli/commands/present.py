@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmviz.cli.experiment_command import run_of_inputs
 from mmviz.cli.options import (
+    PROMPT_SETTINGS,
     add_input_options,
     add_model_options,
     add_prompt_options,
@@ -59,9 +60,8 @@ def _run(options: argparse.Namespace) -> int:
         raise MmvizError("option-file", option="--out")
     check_ending(options.out, (".html", ".htm", ".mmviz"), "talk-ending")
     check_file(options.out)
-    for name in ("image", "video", "text", "audio", "title", "story"):
-        if options.talk_file and getattr(options, name):
-            raise MmvizError("talk-inputs-twice", option=f"--{name}")
+    if options.talk_file:
+        _refuse_options(options)
     with stop_on_interrupt() as stop:
         talk = Talk.load(options.talk_file) if options.talk_file else _make(options, stop)
     is_bundle = Path(options.out).suffix.lower() == ".mmviz"
@@ -70,6 +70,14 @@ def _run(options: argparse.Namespace) -> int:
     count, name = len(talk.slides), Path(options.out).name
     print(sentence("talk-printed", count=count, title=talk.title, size=size_text(len(data)), name=name))
     return 0
+
+
+def _refuse_options(options: argparse.Namespace) -> None:
+    """Refuses what a saved talk brings itself. Raises ``MmvizError`` (``talk-inputs-twice``)."""
+    defaults = {"title": "", "story": False, "model": "trio"}
+    for name in ("image", "video", "text", "audio", *defaults, "backend", "token_file", *PROMPT_SETTINGS):
+        if getattr(options, name) != defaults.get(name):
+            raise MmvizError("talk-inputs-twice", option=f"--{name.replace('_', '-')}")
 
 
 def _make(options: argparse.Namespace, stop: Stop) -> Talk:

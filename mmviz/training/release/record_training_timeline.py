@@ -3,7 +3,7 @@
 A file holds the mean over heads of every layer, ``[step, layer, query, key]``, rounded to about three digits (half
 precision with 7 bits of the mantissa, which stand apart from the exponents, so that both deflate well), and the
 probabilities of the five answers that are most probable at the end of training.
-`mmviz.analysis.training_timeline_file` reads it.
+`mmviz.io.training_timeline_file` reads it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.training_timeline_file import MANTISSA_BITS
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.io.npz import pack_npz
+from mmviz.io.training_timeline_file import MANTISSA_BITS
 from mmviz.models.trio_model import BundledTrio
 from mmviz.training.release.record_gallery import gallery_samples
 from mmviz.types import AttentionRecord, Request, Sample

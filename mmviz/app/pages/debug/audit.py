@@ -17,6 +17,7 @@ from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.operator_config import BUNDLED
 from mmviz.app.pages.debug.averages import averages_section
 from mmviz.app.pages.debug.pointing import pointing_heads_part
+from mmviz.app.table_command import option_words
 from mmviz.backends import Progress, Stop
 from mmviz.experiments.audit import evaluate_examples
 from mmviz.experiments.removal_changes import Baseline
@@ -102,10 +103,10 @@ def audit_examples(
     runner: ExperimentRunner, examples: Sequence[Example], baseline: Baseline, progress: Progress, stop: Stop
 ) -> Audit:
     """Returns the audit of the run's model over ``examples``; after a stop, of those done so far."""
-    model, backend = runner.request.model, runner.backend()
+    model, options, backend = runner.request.model, runner.request.options, runner.backend()
     is_trained = all(card.trained for card in backend.models() if card.id == model)
-    assessments, skipped = evaluate_examples(backend, model, examples, baseline, progress, stop)
-    return Audit(model, baseline, len(examples), assessments, skipped, is_trained)
+    assessments, skipped = evaluate_examples(backend, model, examples, baseline, progress, stop, options=options)
+    return Audit(model, baseline, len(examples), assessments, skipped, is_trained, options)
 
 
 def table_html(audit: Audit) -> str:
@@ -165,4 +166,4 @@ def audit_command(audit: Audit, source: ExampleSource) -> str:
     """Returns the command that makes the audit again; FOLDER stands for the visitor's own files."""
     folder = [] if source.kind == "gallery" else ["FOLDER"]
     model = [] if audit.model == BUNDLED else ["--model", audit.model]
-    return shlex.join(["mmviz", "audit", *folder, *model, "--baseline", audit.baseline])
+    return shlex.join(["mmviz", "audit", *folder, *model, "--baseline", audit.baseline, *option_words(audit.options)])

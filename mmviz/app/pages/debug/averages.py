@@ -18,6 +18,7 @@ from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.checkpoints import checkpoints_part
 from mmviz.app.pages.debug.route_table import axis_text
+from mmviz.app.table_command import option_words
 from mmviz.experiments.example_averages import Averages, By, Mean, MeanAttention, MeanPlaces, MeanRoute, average
 from mmviz.experiments.example_measurements import ExampleMeasurement, measure_examples
 from mmviz.experiments.route_cut import ROUTES, LayerWindow
@@ -43,7 +44,7 @@ def averages_section(runner: ExperimentRunner, source: ExampleSource) -> None:
         outcome = runner.measure(
             name,
             lambda progress, stop: measure_examples(
-                runner.backend(), runner.request.model, source.examples, True, progress, stop
+                runner.backend(), runner.request.model, source.examples, True, progress, stop, runner.request.options
             ),
         )
         if outcome is None:
@@ -68,7 +69,8 @@ def averages_section(runner: ExperimentRunner, source: ExampleSource) -> None:
         for notice in averages.left_out:
             widgets.note(str(notice))
         facts = {
-            "model": runner.request.model, "examples": len(source.examples), "measured": len(measurements),
+            "model": runner.request.model, "options": [f"{name}={value}" for name, value in runner.request.options],
+            "examples": len(source.examples), "measured": len(measurements),
             "skipped": [{"name": name, "reason": str(error)} for name, error in skipped],
         }  # fmt: skip
         command = _command(runner, source, by)
@@ -223,7 +225,8 @@ def _downloads(
 
 def _command(runner: ExperimentRunner, source: ExampleSource, by: By) -> str:
     folder = [] if source.kind == "gallery" else ["FOLDER"]
-    return shlex.join(["mmviz", "average", *folder, "--model", runner.request.model, "--by", by])
+    words = ["mmviz", "average", *folder, "--model", runner.request.model, "--by", by]
+    return shlex.join([*words, *option_words(runner.request.options)])
 
 
 def _texts(kind: str, count: str) -> dict[str, str]:

@@ -68,7 +68,9 @@ def checkpoints_part(
     for notice in comparison.left_out:
         widgets.note(str(notice))
     facts = {
-        "model": models[0], "other": models[1], "examples": len(source.examples), "measured": len(after),
+        "model": models[0], "other": models[1],
+        "options": [f"{name}={value}" for name, value in runner.request.options],
+        "examples": len(source.examples), "measured": len(after),
         "stopped": len(after) + len(skipped) < len(examples),
         "skipped": [{"name": name, "reason": str(error)} for name, error in skipped],
     }  # fmt: skip
@@ -82,7 +84,7 @@ def _measure(
     """Returns what is measured of the other model, which is loaded first where no visitor has used it."""
     config = runner.state.config.with_model(other)
     backend = resources.warm_backend(config).backend()
-    return measure_examples(backend, config.model, examples, True, progress, stop)
+    return measure_examples(backend, config.model, examples, True, progress, stop, options=runner.request.options)
 
 
 def _tables(comparison: CheckpointComparison, facts: dict[str, Any], command: str) -> None:

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import streamlit as st
 
-from mmviz.analysis.training_timeline_file import unpack
 from mmviz.app.components import widgets
 from mmviz.app.components.viewer import static_viewer
 from mmviz.app.pages.learn.lesson_context import LessonContext
@@ -18,6 +17,7 @@ from mmviz.explain import run_sample
 from mmviz.i18n.language import current_language
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example, load_gallery
+from mmviz.io.training_timeline_file import unpack
 from mmviz.report.timeline_sections import TrainingViewerData
 from mmviz.types import MmvizError
 

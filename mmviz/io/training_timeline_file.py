@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mmviz.io.npz import open_npz
 
 MANTISSA_BITS = 7
 """Of the ten bits of a half-precision mantissa, those that a file keeps."""
@@ -34,10 +35,10 @@ class TrainingTimeline:
 def unpack(data: bytes) -> TrainingTimeline:
     """Returns the timeline that `mmviz.training.release.record_training_timeline.pack` wrote.
 
-    Weights are stored with few digits; their rows are scaled to sum to 1 again.
+    Weights are stored with few digits; their rows are scaled to sum to 1 again. Raises ``MmvizError``
+    (``run-unreadable``) for a damaged file.
     """
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        header = json.loads(arrays["header"].tobytes())
+    with open_npz(io.BytesIO(data)) as (header, arrays):
         weights = joined(arrays["exponents"], arrays["mantissas"])
         return TrainingTimeline(
             sample=header["sample"],
