@@ -30,7 +30,7 @@ from mmviz.experiments.modality_shapley import Effect, coalitions, shapley
 from mmviz.i18n.audit import audit_words
 from mmviz.inputs.examples import Example
 from mmviz.report.audit_report import Audit, meanings, reasons, rows, sentences, summary, table, to_csv, to_json
-from mmviz.types import Answer, AttentionRecord, MmvizError, Modality, Request
+from mmviz.types import Answer, AttentionRecord, Card, MmvizError, Modality, Request
 
 LETTERS = {"i": Modality.IMAGE, "t": Modality.TEXT, "a": Modality.AUDIO}
 IMAGE, TEXT, AUDIO = LETTERS.values()
@@ -185,6 +185,9 @@ class StubBackend:
         self.requests: list[Request] = []
         self.fields = fields
 
+    def models(self) -> tuple[Card, ...]:
+        return (Card("stub", "Stub", "", True, ("word 0", "word 1", "word 2", "word 9"), "0"),)
+
     def run(
         self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
     ) -> tuple[AttentionRecord, ...]:
@@ -225,13 +228,26 @@ def test_examples_are_evaluated_and_those_with_errors_are_skipped() -> None:
     assert all(request.maps and len(request.sweep) == 2 for request in backend.requests)
 
 
-@pytest.mark.parametrize(("truth", "expected"), [("WORD 0 ", True), ("word 2", False), ("gizmo", None), (None, None)])
+@pytest.mark.parametrize(("truth", "expected"), [
+    ("WORD 0 ", True), ("the word 0", True), ("word 2", False), ("word 9", False), ("gizmo", None), (None, None),
+])  # fmt: skip
 def test_an_answer_is_correct_or_not_if_the_model_can_give_the_expected_one(
     truth: str | None, expected: bool | None
 ) -> None:
     backend: Any = StubBackend()
     ((assessment,), _) = evaluate_examples(backend, "stub", texts("who", truth=truth))
     assert assessment.is_correct is expected
+
+
+def test_a_written_answer_is_right_or_wrong_and_has_its_own_probability() -> None:
+    written = (Answer("“A Cat.”", 0.2, 0), Answer("any other text", 0.8, 1))
+    fields = {"answers": written, "sweep": np.log([[0.1, 0.9], [0.2, 0.8]]), "made_by": {"answer": [5]}}
+    backend: Any = StubBackend(**fields)
+    examples = [example for truth in ("cat", "dog", None) for example in texts("who", truth=truth)]
+    assessments, _ = evaluate_examples(backend, "stub", examples)
+    assert [assessment.is_correct for assessment in assessments] == [True, False, None]
+    printed = rows(replace(audit_of(), assessments=assessments))
+    assert [row["probability"] for row in printed] == [pytest.approx(0.2)] * 3
 
 
 def test_a_stopped_audit_keeps_what_was_evaluated() -> None:

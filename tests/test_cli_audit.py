@@ -181,6 +181,8 @@ def test_ctrl_c_before_the_first_example_and_pressed_twice(
         (["--backend", "ftp://somewhere"], "ftp://somewhere"),
         (["--json", "nowhere/at/all.json"], "all.json"),
         (["--csv", "nowhere/at/all.csv"], "all.csv"),
+        (["--csv", "-"], "--csv needs the name of a file"),
+        (["--heads-csv", ""], "--heads-csv needs the name of a file"),
         (["--token-file", "nowhere.txt", "--backend", "https://somewhere"], "nowhere.txt"),
     ],
 )

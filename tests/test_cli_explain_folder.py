@@ -195,6 +195,9 @@ def test_ctrl_c_keeps_what_is_done(
     assert {path.name for path in Path("out").iterdir()} == {"a.npz", "b.npz", "index.csv", MANIFEST}
     assert explain("--formats", "npz", model=ALONE) == (1, [1])
     assert Path("out/index.csv").read_bytes() == whole
+    monkeypatch.setattr(models, "stop_at", len(models.calls) + 2)
+    assert explain("--formats", "npz", "--relevance", model=ALONE)[0] == 130
+    assert [row["name"] for row in index()] == ["a", "b"], "the others were made under other options"
 
 
 def test_a_table_lists_the_trios(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -295,6 +295,13 @@ def test_only_examples_of_which_it_can_be_told_count_as_changed(backend: LocalBa
         assert {(row["changed"], row["told"]) for row in rows} == {counts}
 
 
+def test_a_number_that_is_not_finite_is_null_in_the_json(backend: LocalBackend) -> None:
+    members, _ = measure_examples(backend, "routed", [example("a")], with_routes=False)
+    members = [replace(members[0], probability=math.nan)]
+    document = json.loads(to_json(average_tables(average(members), members, {}, "mmviz average")))
+    assert document["answers"][0]["probability"] is None
+
+
 def test_tables_are_plain_values_for_data_frames_and_files(backend: LocalBackend, tmp_path: Path) -> None:
     members, _ = measure_examples(backend, "routed", [example("a", "=1+1"), example("b", "who?")])
     averages = average(members)

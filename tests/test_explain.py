@@ -22,7 +22,7 @@ from mmviz.backends.backend_choice import custom_spec
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.types import CaptureError, MapRef, MmvizError, Rows
+from mmviz.types import Answer, CaptureError, MapRef, MmvizError, Rows
 
 
 @pytest.fixture
@@ -73,6 +73,13 @@ def test_a_missing_modality_has_no_tokens_in_the_summary(files: dict[str, str]) 
     summary = mmviz.explain(image=files["image"], text="what is it").summary()
     assert summary["tokens"]["audio"] == summary["attention"]["audio"] == []
     assert len(summary["attention"]["image"]) == 144 and "audio" in summary["modality_matrix"]["keys"]
+
+
+def test_of_answers_that_share_a_label_the_most_probable_is_told() -> None:
+    run = mmviz.explain(text="is there a dog")
+    answers = tuple(Answer(label, p, k) for k, (label, p) in enumerate([("the", 0.6), ("a", 0.3), ("the", 0.1)]))
+    summary = replace(run, record=replace(run.record, answers=answers, sweep=None), backend=None).summary()
+    assert list(summary["probabilities"].items()) == [("the", 0.6), ("a", 0.3)]
 
 
 def test_attention_is_that_of_the_map_that_a_reference_names() -> None:

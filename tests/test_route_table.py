@@ -35,6 +35,7 @@ from mmviz.experiments.route_cut import (
     ways_out,
 )
 from mmviz.inputs import make_sample
+from mmviz.report.effect_table import effect_sentences
 from mmviz.report.routes_table import routes_sentences
 from mmviz.types import (
     INPUT_MODALITIES,
@@ -255,3 +256,18 @@ def test_interactions_are_those_of_the_formula_and_of_the_same_eight_runs(
         with_third = value(first, second, third) - value(first, third) - value(second, third) + value(third)
         assert effect.interactions[frozenset({first, second})] == pytest.approx((without + with_third) / 2)
     assert sum(shapley(effect.values).values()) == pytest.approx(effect.total)
+
+
+def test_what_an_input_would_say_that_is_missing_is_no_route() -> None:
+    backend = LocalBackend("cpu")
+    request = Request("trio", make_sample(text="what is it", audio=(np.zeros(16_000, np.float32), 16_000)))
+    (record,) = backend.run([request])
+    assert record.absent_modalities == {Modality.IMAGE}
+    assert any(token.modality is Modality.IMAGE for token in record.streams[record.flow_streams[1]])
+    cells = route_cells(record)
+    assert cells and not any(Modality.IMAGE in (cell.queries, cell.keys) for cell in cells)
+    assert {cell.keys for cell in cells} >= {Modality.TEXT, Modality.AUDIO}
+    effect = measure_modality_effect(backend, request)
+    assert effect is not None
+    shares = {Modality.IMAGE: 0.6, Modality.TEXT: 0.2, Modality.AUDIO: 0.2}
+    assert not any("picture" in sentence for sentence in effect_sentences(effect, shares)), "there is no picture"

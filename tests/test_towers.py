@@ -219,15 +219,11 @@ def test_requests_and_records_with_towers_travel(trio: LocalBackend, sample: Sam
     np.testing.assert_array_equal(weights_of(back, 9), weights_of(record, 9))
 
 
-def test_a_run_that_is_shown_has_them_and_experiments_leave_them_out(
-    trio: LocalBackend, sample: Sample, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mmviz.backends import backend_choice
+def test_a_run_that_is_shown_has_them_and_experiments_leave_them_out(trio: LocalBackend, sample: Sample) -> None:
     from mmviz.explain import run_sample
 
     shown = run_sample(sample, backend=trio)
     assert shown.record.stacks == (FUSION, TOWER) and shown.map_ref.stack in ("", FUSION)
     assert shown.request is not None and not answers_only(shown.request).towers
-    monkeypatch.setattr(backend_choice, "this_machine_backend", lambda: trio)
-    assert rebuilt_request(shown.record, sample, None).towers
-    assert not rebuilt_request(run(trio, sample, towers=False), sample, None).towers
+    assert rebuilt_request(shown.record, sample, None, trio).towers
+    assert not rebuilt_request(run(trio, sample, towers=False), sample, None, trio).towers

@@ -14,13 +14,15 @@ import transformers
 
 import mmviz
 from mmviz import Modality, Sample, Token, make_sample
-from mmviz.analysis.answer_shares import answer_shares
+from mmviz.analysis.answer_shares import answer_log_probability, answer_shares, written_log_probability
+from mmviz.analysis.map_refs import last_keys
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
+from mmviz.experiments.faithfulness import FLAT, curve_requests, measure_faithfulness
 from mmviz.experiments.language_prior import measure_language_prior, removals
 from mmviz.experiments.modality_shapley import effect_requests
-from mmviz.experiments.sweep_requests import sweep_requests
+from mmviz.experiments.sweep_requests import sweep_effects, sweep_requests
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.models.model_factory import load
 from mmviz.report import ViewerData
@@ -212,6 +214,55 @@ def test_words_and_their_probabilities_survive_files_and_the_wire(run: mmviz.Run
             from_bytes(to_bytes(run.sample, damaged))
 
 
+def test_faithfulness_is_about_the_log_probability(run: mmviz.Run, llava_backend: LocalBackend) -> None:
+    assert run.request is not None
+    curves = measure_faithfulness(
+        llava_backend, run.request, run.record, {"random": np.arange(len(last_keys(run.record)))}, "mean"
+    )
+    assert curves is not None and run.record.answers[0].probability < FLAT
+    curve, requests = curves["random"], curve_requests(
+        run.request, last_keys(run.record), {"random": np.arange(len(last_keys(run.record)))}, "mean"
+    )  # fmt: skip
+    (first, *_) = llava_backend.run(requests)
+    assert first.sweep is not None and not curve.is_flat
+    whole, nothing, some = written_log_probability(run.record), first.sweep[0, 0], first.sweep[1, 0]
+    assert whole is not None and curve.random[0, 1] == pytest.approx((some - nothing) / (whole - nothing), abs=1e-6)
+
+
+def test_a_run_from_a_file_is_made_again_by_the_backend_that_has_its_model(
+    run: mmviz.Run, llava_backend: LocalBackend, tmp_path: Path
+) -> None:
+    part = run.about_words([1, 3])
+    part.save(tmp_path / "run.npz")
+    loaded = mmviz.Run.load(tmp_path / "run.npz")
+    request = loaded.rerun_request(llava_backend)
+    assert (request.answer, request.answer_part) == (tuple(run.record.made_by["answer"]), (1, 3))
+    assert request.options == (("new_tokens", 6),)
+    assert loaded.effect(backend=llava_backend) == part.effect()
+    assert loaded.about_words([2], llava_backend).record.answers == run.about_words([2]).record.answers
+    with pytest.raises(MmvizError) as refused:
+        loaded.effect()
+    assert refused.value.code == "effect-model"
+
+
+def test_an_answer_too_improbable_for_a_float_is_compared_by_its_logarithm(run: mmviz.Run) -> None:
+    written = np.full((2, 6), -200.0)
+    written[1] -= 0.5
+    record = replace(
+        run.record, answers=tuple(replace(a, probability=p) for a, p in zip(run.record.answers, (0, 1), strict=True)),
+        sweep=np.stack([written.sum(1)[1:], [0.0]], 1), answer_log_probabilities=written,
+    )  # fmt: skip
+    assert answer_log_probability(record) == -1200
+    assert [effect for effect, *_ in sweep_effects(record)] == pytest.approx([-3.0])
+
+
+def test_a_control_writes_an_answer_of_its_own(llava_folder: Path, tmp_path: Path) -> None:
+    arguments = ["compare", "--text", QUESTION, "--model", f"hf:{llava_folder}", "--new-tokens", "4"]
+    assert main([*arguments, "--other-control", "shuffled", "--json", str(tmp_path / "b.json")]) == 0
+    table = json.loads((tmp_path / "b.json").read_text())
+    assert table["answer"] != table["other"]["answer"]
+
+
 def test_the_command_line_is_about_chosen_words(
     llava_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,7 +275,7 @@ def test_the_command_line_is_about_chosen_words(
     assert len(prior["words"]) == len(summary["made_by"]["answer"]) == len(summary["answer_shares"]["words"])
     chosen = sum(prior["rows"][0]["log_probabilities"][1:3])
     assert np.log(next(iter(summary["probabilities"].values()))) == pytest.approx(chosen, rel=1e-6)
-    assert "log-probability: " in capsys.readouterr().out
+    assert f"log-probability: {chosen:.2f} nats" in capsys.readouterr().out, "of the chosen words, not of all"
     for wrong in ("x", "0", "1,"):
         assert main([*arguments, wrong]) == 2
         assert "--words" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,15 @@ def written_log_probability(record: AttentionRecord) -> float | None:
     part = list(record.made_by.get("answer_part", ()))
     values = record.answer_log_probabilities[0]
     return float((values[part] if part else values).sum())
+
+
+def answer_log_probability(record: AttentionRecord) -> float:
+    """Returns the log-probability in nats of the answer that a record is about, see `mmviz.types.best_answer`.
+
+    Of a written answer it is `written_log_probability`: the probability of a long text is too small for a float.
+    """
+    log_p = written_log_probability(record)
+    return math.log(max(record.answers[0].probability, 1e-300)) if log_p is None else log_p
 
 
 def answer_shares(

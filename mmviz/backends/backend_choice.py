@@ -42,20 +42,24 @@ def chosen_backend(backend: Backend | str | None, model: str) -> Backend:
     return backend or this_machine_backend(custom_spec(model))
 
 
-def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | None) -> Request:
-    """Returns the request that makes ``record`` again on this machine: ``request``, or what the record tells of it.
+def rebuilt_request(
+    record: AttentionRecord, sample: Sample, request: Request | None, backend: Backend
+) -> Request:  # fmt: skip
+    """Returns the request by which ``backend`` makes ``record`` again: ``request``, or what the record tells of it.
 
-    Raises ``MmvizError`` (``effect-model``) where this machine does not have the model with the same weights.
+    A written answer, and the settings that it was written under, are those of the record. Raises ``MmvizError``
+    (``effect-model``) where the backend does not have the model with the same weights.
     """
     made_by = record.made_by
     model = request.model if request else made_by.get("model")
-    card = next((card for card in this_machine_backend().models() if card.id == model), None)
+    card = next((card for card in backend.models() if card.id == model), None)
     if not card or card.weights_digest != made_by.get("weights") or (not request and made_by.get("changes")):
         raise MmvizError("effect-model", model=model)
     pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
     if request:
         return request
-    has_towers = bool(made_by.get("towers"))
     return Request(
-        card.id, sample, seed=made_by.get("seed", 0), depends_on=True, pairs=pairs, towers=has_towers
+        card.id, sample, seed=made_by.get("seed", 0), depends_on=True, pairs=pairs, towers=bool(made_by.get("towers")),
+        answer=tuple(made_by.get("answer", ())), answer_part=tuple(made_by.get("answer_part", ())),
+        options=tuple((name, value) for name, value in made_by.get("options", ())),
     )  # fmt: skip

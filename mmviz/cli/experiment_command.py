@@ -13,7 +13,7 @@ from mmviz.cli.options import (
     add_model_options,
     add_prompt_options,
     backend_from,
-    check_file,
+    check_outputs,
     prompt_settings,
     stop_on_interrupt,
     word_numbers,
@@ -93,7 +93,7 @@ def run_experiment(
     Raises ``KeyboardInterrupt`` after a stop without a result; ``MmvizError`` for a model without the answer that it
     measures (``answer-none``), and for a file that cannot be written, after the table is printed.
     """
-    _check_files(options, ("json", "csv", *further))
+    check_outputs(options, ("json", "csv", *further))
     with stop_on_interrupt() as stop:
         run = make_run(options, stop, relevance)
         if of_answer:
@@ -170,13 +170,3 @@ def _to_text(measured: Measured) -> str:
         lines += ["", *([one_line(printed.title)] if printed.title else []), *_aligned(printed.rows)]
     lines += ["", *map(one_line, facts["verdict"])]
     return "\n".join([*lines, "", sentence("measure-again", command=measured.table.command)]) + "\n"
-
-
-def _check_files(options: argparse.Namespace, names: Sequence[str]) -> None:
-    """Refuses an output file before the work is done. Raises ``MmvizError`` (``option-file``, ``file-unwritable``)."""
-    for name in names:
-        path = getattr(options, name)
-        if path == "" or (path == "-" and name != "json"):
-            raise MmvizError("option-file", option=f"--{name.replace('_', '-')}")
-        if path not in (None, "-"):
-            check_file(path)

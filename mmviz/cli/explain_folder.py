@@ -78,7 +78,7 @@ def explain_folder(options: argparse.Namespace) -> int:
                 progress.step()
         finally:  # what is done is kept, whatever ended it
             progress.end()
-            out.write_index(errors)
+            out.write_index(digests, errors)
     done = len(examples) - len(waiting) + progress.done - len(errors)
     counts = {"done": done, "of": len(examples), "model": options.model, "failed": len(errors), "index": folder / INDEX}
     if progress.done < len(waiting):

@@ -124,6 +124,19 @@ def check_file(path: str) -> None:
         raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
 
 
+def check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuses the output files that these options name before the work is done; only ``--json`` takes ``-``.
+
+    Raises ``MmvizError`` (``option-file``, ``file-unwritable``).
+    """
+    for name in names:
+        path = getattr(options, name)
+        if path == "" or (path == "-" and name != "json"):
+            raise MmvizError("option-file", option=f"--{name.replace('_', '-')}")
+        if path not in (None, "-"):
+            check_file(path)
+
+
 def check_ending(path: str, endings: Sequence[str], code: str) -> None:
     """Refuses an output file that is named as of another format. Raises ``MmvizError`` (``code``).
 

@@ -97,8 +97,11 @@ class OutputFolder:
                 with suppress(OSError):
                     self._path(name, format).unlink()
 
-    def write_index(self, errors: Mapping[str, str]) -> None:
+    def write_index(self, digests: Mapping[str, str], errors: Mapping[str, str]) -> None:
         """Writes the table of the runs that are finished, and of those that failed with one of these ``errors``.
+
+        ``digests`` are those that the runs are to be made of, by name: a run that was made of something else, such as
+        another model, has no row.
 
         It holds nothing that differs between two times that the same is run: rows are in the order of the names, and
         probabilities have six decimals. Raises ``MmvizError`` (``file-unwritable``).
@@ -108,7 +111,7 @@ class OutputFolder:
             run = self._finished.get(name)
             if name in errors:
                 rows.append((name, None, None, None, one_line(errors[name])))
-            elif run is not None and run.stem == self._stems[name]:
+            elif run is not None and (run.digest, run.stem) == (digests[name], self._stems[name]):
                 files = "; ".join(f"{run.stem}.{format}" for format in FORMATS if format in run.sizes)
                 probability = None if run.probability is None else round(run.probability, _DIGITS)
                 rows.append((name, run.answer, probability, files, None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
@@ -12,7 +12,14 @@ from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.example_records import ExampleRecord, Outcomes, example_records, measured_in_groups
+from mmviz.experiments.example_records import (
+    ExampleRecord,
+    Outcomes,
+    example_records,
+    is_correct,
+    measured_in_groups,
+    possible_answers,
+)
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
 from mmviz.experiments.pointing_heads import PlaceHits, place_hits
 from mmviz.experiments.removal_changes import Baseline
@@ -104,26 +111,27 @@ def evaluate_examples(
         for example, run in example_records(backend, members, request_of, stop):
             yield (
                 example,
-                _assessment(example, run.request.sample, run.record) if isinstance(run, ExampleRecord) else run,
+                _assessment(example, run, possible) if isinstance(run, ExampleRecord) else run,
             )
 
     def request_of(sample: Sample) -> Request:
         return replace(effect_requests(Request(model, sample, options=tuple(options)), baseline)[0], maps=True)
 
+    possible = possible_answers(backend, model)
     return measured_in_groups(examples, measured, progress)
 
 
-def _assessment(example: Example, sample: Sample, record: AttentionRecord) -> Assessment | MmvizError:
+def _assessment(example: Example, run: ExampleRecord, possible: Collection[str]) -> Assessment | MmvizError:
     """Returns the assessment of an example, or the error that it is skipped for."""
+    record = run.record
     try:
-        effect = read_effect(sample, [record])
+        effect = read_effect(run.request.sample, [record])
     except MmvizError as error:
         return error
     if not all(map(math.isfinite, effect.values.values())):
         return MmvizError("effect-infinite")
-    can_be_correct = any(example.is_right(answer.label) for answer in record.answers)
-    is_correct = example.is_right(effect.answer) if can_be_correct else None
-    return Assessment(example.id, effect, _attention(record), is_correct, place_hits(record, example.places))
+    correct, hits = is_correct(example, record, possible), place_hits(record, example.places)
+    return Assessment(example.id, effect, _attention(record), correct, hits)
 
 
 def _attention(record: AttentionRecord) -> dict[Modality, float] | None:

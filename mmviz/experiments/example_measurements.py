@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mmviz.analysis.comparable_attention import ComparableMap, comparable_maps
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.run_queue import outcomes
-from mmviz.experiments.example_records import ExampleRecord, Outcomes, example_records, measured_in_groups
+from mmviz.experiments.example_records import (
+    ExampleRecord,
+    Outcomes,
+    example_records,
+    is_correct,
+    measured_in_groups,
+    possible_answers,
+)
 from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.route_cut import RouteCell, RouteTable, read_routes, route_cells, route_requests
 from mmviz.inputs.examples import Example
@@ -64,11 +71,12 @@ def measure_examples(
                 if routes is None:
                     yield example, None
                     return
-            yield example, _measurement(example, run, routes)
+            yield example, _measurement(example, run, routes, possible)
 
     def request_of(sample: Sample) -> Request:
         return Request(model, sample, options=tuple(options))
 
+    possible = possible_answers(backend, model)
     return measured_in_groups(examples, measured, progress)
 
 
@@ -96,17 +104,18 @@ def _routes(backend: Backend, run: ExampleRecord, stop: Stop) -> RouteTable | Mm
     return read_routes(run.record, cells, [record for record in records if isinstance(record, AttentionRecord)])
 
 
-def _measurement(example: Example, run: ExampleRecord, routes: RouteTable | MmvizError | None) -> ExampleMeasurement:
+def _measurement(
+    example: Example, run: ExampleRecord, routes: RouteTable | MmvizError | None, possible: Collection[str]
+) -> ExampleMeasurement:
     record, sample = run.record, run.request.sample
     answer = record.answers[0] if record.answers else None
-    can_be_correct = answer is not None and any(example.is_right(other.label) for other in record.answers)
     return ExampleMeasurement(
         name=example.id,
         question=example.question,
         truth=example.truth,
         answer="" if answer is None else answer.label,
         probability=None if answer is None else answer.probability,
-        is_correct=example.is_right(answer.label) if answer is not None and can_be_correct else None,
+        is_correct=is_correct(example, record, possible),
         maps=comparable_maps(
             record, present_modalities(sample), None if sample.audio is None else sample.audio.seconds
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,6 +26,24 @@ class ExampleRecord:
     """What was requested, with the checked inputs."""
     record: AttentionRecord
     """What was recorded."""
+
+
+def possible_answers(backend: Backend, model: str) -> Collection[str]:
+    """Returns all answers that a model chooses among, as its card has them; none where it writes its answer."""
+    return next((card.answers for card in backend.models() if card.id == model), ())
+
+
+def is_correct(example: Example, record: AttentionRecord, possible: Collection[str] = ()) -> bool | None:
+    """Returns whether the answer of a record is the one that an example expects, see `Example.is_right`.
+
+    None where that is not known, and where the model cannot give the expected answer: it is neither among those of
+    the record, which may be a choice, nor among ``possible``. A model that writes its answer can give any.
+    """
+    if not record.answers or example.truth is None:
+        return None
+    is_written = bool(record.made_by.get("answer"))
+    can_be = is_written or any(map(example.is_right, (*(answer.label for answer in record.answers), *possible)))
+    return example.is_right(record.answers[0].label) if can_be else None
 
 
 def measured_in_groups(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import answer_log_probability, written_log_probability
 from mmviz.analysis.map_refs import last_keys
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
@@ -25,6 +26,8 @@ CHUNK = 64
 """Variants in the sweep of one request: enough for a batch, few enough to stop between two."""
 FLAT = 0.05
 """There is nothing to explain if the answer's probability changes by less than this from all tokens to none."""
+FLAT_NATS = 0.1
+"""The same for the log-probability of a written answer, in nats."""
 Verdict = Literal["yes", "half", "no", "flat"]
 
 
@@ -32,6 +35,7 @@ Verdict = Literal["yes", "half", "no", "flat"]
 class FaithfulnessCurves:
     """Probability of the answer while tokens are removed or inserted, scaled to 1 for all tokens and 0 for none.
 
+    Of a written answer it is the log-probability: the probability of a text of several tokens is near 0 throughout.
     Steps are equal fractions of the removable tokens, from none of them to all.
     """
 
@@ -42,7 +46,7 @@ class FaithfulnessCurves:
     random: NDArray[np.float64]
     """``[order, step]``, while the tokens are removed in a random order."""
     is_flat: bool
-    """Whether the probability changes too little to compare anything, see `FLAT`."""
+    """Whether it changes too little to compare anything, see `FLAT` and `FLAT_NATS`."""
 
     @cached_property
     def areas(self) -> dict[str, float]:
@@ -140,18 +144,22 @@ def read_curves(methods: Iterable[str], records: Sequence[AttentionRecord]) -> d
 
     There may be fewer records than requests; then methods that they do not show whole are left out.
 
-    Formula: ``(p_k - p_none) / (p_all - p_none)`` with p the probability of the answer for all tokens.
+    Formula: ``(p_k - p_none) / (p_all - p_none)`` with p the probability of the answer for all tokens, or the
+    log-probability of a written one.
     """
-    rows = [np.exp(record.sweep[:, 0]) for record in records if record.sweep is not None]
+    rows = [record.sweep[:, 0] for record in records if record.sweep is not None]
     swept = np.concatenate(rows) if rows else np.zeros(0)
     inner = STEPS - 1
     names = list(methods)[: max(0, len(swept) - variant_count(0)) // (2 * inner)]
     if not names:
         return {}
-    p_all, p_none = records[0].answers[0].probability, float(swept[0])
-    is_flat = abs(p_all - p_none) < FLAT
-    probabilities = swept[1 : variant_count(len(names))].reshape(-1, inner)
-    curves = np.zeros_like(probabilities) if is_flat else (probabilities - p_none) / (p_all - p_none)
+    p_all, least = answer_log_probability(records[0]), FLAT_NATS
+    if written_log_probability(records[0]) is None:
+        swept, p_all, least = np.exp(swept), records[0].answers[0].probability, FLAT
+    p_none = float(swept[0])
+    is_flat = abs(p_all - p_none) < least
+    values = swept[1 : variant_count(len(names))].reshape(-1, inner)
+    curves = np.zeros_like(values) if is_flat else (values - p_none) / (p_all - p_none)
 
     def with_ends(curve: NDArray[np.float64], first: float, last: float) -> NDArray[np.float64]:
         return np.array([first, *curve, last])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mmviz.analysis.answer_shares import answer_log_probability
 from mmviz.analysis.head_profiles import all_heads
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.sweep_requests import sweep_requests
@@ -87,7 +87,7 @@ def read_heads(heads: Sequence[tuple[int, int]], records: Sequence[AttentionReco
             HeadEffect(
                 map=number,
                 head=head,
-                effect=float(row[0]) - math.log(max(before[0], 1e-300)),
+                effect=float(row[0]) - answer_log_probability(record),
                 answer=record.answers[best].label,
                 probability=float(after[best]),
                 largest_change=float(np.abs(after - before).max()),

@@ -17,6 +17,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from mmviz.analysis.answer_shares import answer_log_probability
 from mmviz.analysis.neighbours import neighbours
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.head_ablation import DEAD
@@ -224,7 +225,7 @@ def edge_cut(attn_map: AttentionMap, head: int, queries: Sequence[int], keys: Se
 def _effects(records: Sequence[AttentionRecord]) -> list[float]:
     """Returns ``log p(answer | change) - log p(answer)`` of each variant; the answer is that without a change."""
     return [
-        float(row[0]) - math.log(max(record.answers[0].probability, 1e-300))
+        float(row[0]) - answer_log_probability(record)
         for record in records if record.sweep is not None
         for row in record.sweep
     ]  # fmt: skip

@@ -137,8 +137,11 @@ def route_windows(record: AttentionRecord, most: int = WINDOWS) -> tuple[LayerWi
 def route_cells(
     record: AttentionRecord, windows: Sequence[LayerWindow] | None = None, routes: Sequence[Route] = ROUTES
 ) -> tuple[RouteCell, ...]:
-    """Returns the routes that ``record``, a run without a cut, has in each window, by default `route_windows`."""
-    towers = record.made_by.get("towers", ())
+    """Returns the routes that ``record``, a run without a cut, has in each window, by default `route_windows`.
+
+    What an input would say that is missing is no route: the model reads a token that stands in its place.
+    """
+    towers, absent = record.made_by.get("towers", ()), record.absent_modalities
     cells = []
     for window in route_windows(record) if windows is None else windows:
         maps = [
@@ -148,7 +151,7 @@ def route_cells(
         ]  # fmt: skip
         for queries, keys in routes:
             attention = route_attention(record, maps, queries, keys)
-            if attention is not None:
+            if attention is not None and not {queries, keys} & absent:
                 cells.append(RouteCell(window, queries, keys, attention))
     return tuple(cells)
 

@@ -106,7 +106,7 @@ def about_word(request: Request, record: AttentionRecord, word: int) -> tuple[Re
 def _ways_out(cutter: Cutter, record: AttentionRecord) -> tuple[tuple[Modality, float], ...]:
     """Returns the modalities that the answer needs although no single route carries it, and their effects."""
     present = {token.modality for tokens in record.streams.values() for token in tokens}
-    modalities = [modality for modality in INPUT_MODALITIES if modality in present]
+    modalities = [modality for modality in INPUT_MODALITIES if modality in present - record.absent_modalities]
     effects = cutter.effects([ways_out(modality) for modality in modalities])
     return tuple((m, effect[0]) for m, effect in zip(modalities, effects, strict=True) if effect[0] <= -LEAST)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mmviz.analysis.answer_shares import answer_log_probability
 from mmviz.types import AttentionRecord, Change, Request
 
 
@@ -30,9 +31,8 @@ def sweep_effects(record: AttentionRecord) -> list[tuple[float, str, float, bool
     record has no sweep."""
     if record.sweep is None:
         return []
-    answer = record.answers[0].probability
-    before = math.log(max(answer, 1e-300))
-    is_told = answer >= max(other.probability for other in record.answers)
+    before = answer_log_probability(record)
+    is_told = record.answers[0].probability >= max(other.probability for other in record.answers)
     effects = []
     for row in record.sweep:
         best = int(row.argmax())

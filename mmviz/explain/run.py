@@ -189,8 +189,8 @@ class Run:
         Raises ``MmvizError``: ``effect-model`` where the backend lacks the model with the same weights, and the model's
         own error where it cannot run without a modality.
         """
-        request = self.rerun_request()
-        effect = measure_modality_effect(backend or self.backend or this_machine_backend(), request, baseline)
+        backend = backend or self.backend or this_machine_backend()
+        effect = measure_modality_effect(backend, self.rerun_request(backend), baseline)
         assert effect is not None  # nothing stops it
         measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
         return {**measured, "total": effect.total}
@@ -210,19 +210,19 @@ class Run:
             ('answer', 'image', -3, 'nothing')
         """
         backend = backend or self.backend or this_machine_backend()
-        return measure_story(backend, self.rerun_request(), self.record, progress, stop)
+        return measure_story(backend, self.rerun_request(backend), self.record, progress, stop)
 
-    def about_words(self, words: Sequence[int]) -> Run:
+    def about_words(self, words: Sequence[int], backend: Backend | None = None) -> Run:
         """Returns the run again, about the log-probability of some tokens of its answer, from 0: so are answers,
         `effect`, `story`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
-        request = replace(self.rerun_request(), answer_part=tuple(words))
-        return run_request(request, self.backend or this_machine_backend())
+        backend = backend or self.backend or this_machine_backend()
+        return run_request(replace(self.rerun_request(backend), answer_part=tuple(words)), backend)
 
-    def rerun_request(self) -> Request:
-        """Returns the request that makes this run again, see `rebuilt_request` for a run from a file."""
+    def rerun_request(self, backend: Backend | None = None) -> Request:
+        """Returns the request by which ``backend``, or this machine, makes this run again, see `rebuilt_request`."""
         if self.request is not None and self.backend is not None:
             return self.request
-        return rebuilt_request(self.record, self.sample, self.request)
+        return rebuilt_request(self.record, self.sample, self.request, backend or this_machine_backend())
 
     def summary(self) -> dict[str, Any]:
         """Returns the run as plain values, for JSON.

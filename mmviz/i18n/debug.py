@@ -154,6 +154,7 @@ DEBUG: dict[str, str] = {
     "faithfulness-axis-deletion": "removed",
     "faithfulness-axis-insertion": "added",
     "faithfulness-probability": "p({answer}), 1 = all tokens, 0 = none",
+    "faithfulness-log-probability": "log p({answer}), 1 = all tokens, 0 = none",
     "faithfulness-random": "random orders",
     "faithfulness-left-out": "Left out: {why}",
     "experiment": "Measuring: {done} of {of} batches, {seconds:.0f} s",

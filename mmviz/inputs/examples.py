@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -75,8 +77,16 @@ class Example:
         return sample
 
     def is_right(self, answer: str) -> bool | None:
-        """Returns whether ``answer`` is the expected one, whatever its case; None where that is not known."""
-        return None if self.truth is None else answer.strip().casefold() == self.truth.strip().casefold()
+        """Returns whether ``answer`` is the expected one; None where that is not known.
+
+        Case, an article before it, and quotation or punctuation marks around it do not count: "A cat." is "cat".
+        """
+        return None if self.truth is None else _bare(answer) == _bare(self.truth)
+
+
+def _bare(answer: str) -> str:
+    text = answer.casefold().strip(string.whitespace + string.punctuation + "“”‘’。！？")
+    return re.sub(r"^(?:an?|the)\s+", "", text) or answer
 
 
 @lru_cache(maxsize=1)

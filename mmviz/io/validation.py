@@ -196,6 +196,13 @@ def _check_made_by(made_by: Any) -> None:
             raise TypeError(name)
         for number in made_by.get(name, ()):
             check_index(number, _MAX_ANSWERS)
+    for pattern, queries, keys in made_by.get("pairs", ()):
+        for text in (pattern, queries, keys):
+            _check_string(text)
+    for name, value in made_by.get("options", ()):
+        _check_string(name)
+        if not isinstance(value, int):
+            _check_string(value)
 
 
 def _check_string(value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,7 +67,7 @@ def _row(assessment: Assessment) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": assessment.name,
         "answer": effect.answer,
-        "probability": effect.answers[effect.everything][1],
+        "probability": math.exp(effect.values[effect.everything]),
         "correct": assessment.is_correct,
     }
     for modality in INPUT_MODALITIES:

@@ -13,7 +13,7 @@ from mmviz.experiments.checkpoint_comparison import CheckpointComparison
 from mmviz.experiments.example_averages import Averages, MeanPlaces
 from mmviz.experiments.example_measurements import ExampleMeasurement
 from mmviz.experiments.route_cut import LayerWindow
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.experiment_table import ExperimentTable, plain
 from mmviz.types import Modality
 
 TABLES = ("routes", "maps", "places", "answers")
@@ -126,10 +126,14 @@ def comparison_tables(
 
 
 def to_json(tables: Mapping[str, ExperimentTable]) -> str:
-    """Returns all tables as one JSON document: their facts, their command, and a list of rows by each table's name."""
+    """Returns all tables as one JSON document: their facts, their command, and a list of rows by each table's name.
+
+    A number that is not finite is null.
+    """
     first = next(iter(tables.values()))
     lists = {name: [dict(row) for row in table.rows] for name, table in tables.items()}
-    return json.dumps({**first.facts, "command": first.command, **lists}, indent=1, allow_nan=False) + "\n"
+    document = plain({**first.facts, "command": first.command, **lists})
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def _tables(

@@ -141,7 +141,8 @@ def _subset_rows(effect: Effect) -> list[dict[str, Any]]:
 
 def _measured(shares: Mapping[Modality, float], effect: Effect) -> dict[Modality, float]:
     """Returns the shares, those of modalities whose effect is not measured as 0, so that they are not compared."""
-    return {modality: 0.0 if modality in effect.required else share for modality, share in shares.items()}
+    measured = effect.everything - effect.required
+    return {modality: share if modality in measured else 0.0 for modality, share in shares.items()}
 
 
 def _capitalised(text: str) -> str:

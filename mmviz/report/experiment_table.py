@@ -40,7 +40,7 @@ class ExperimentTable:
     def to_json(self) -> str:
         """Returns the facts, the command and the rows as one JSON document. A number that is not finite is null."""
         rows = [{column: row[column] for column in self.columns} for row in self.rows]
-        document = _plain({**self.facts, "command": self.command, self.name: rows})
+        document = plain({**self.facts, "command": self.command, self.name: rows})
         return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
     def to_frame(self) -> DataFrame:
@@ -59,14 +59,14 @@ class ExperimentTable:
 
 def _cell(value: object) -> object:
     """Returns the value of a cell of CSV; None for a number that is not finite."""
-    plain = _plain(value)
-    return " ".join(map(str, plain)) if isinstance(plain, list) else plain
+    value = plain(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Returns a value with lists for tuples, and None for numbers that are not finite, which JSON does not have."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmviz.analysis.map_refs import streams_of
@@ -10,7 +11,7 @@ from mmviz.experiments.language_prior import LanguagePrior, measure_language_pri
 from mmviz.io.sample_parts import location_to_dict
 from mmviz.report.answer_maps import plain_map
 from mmviz.report.run_protocol import AnalysedRun
-from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
+from mmviz.types import INPUT_MODALITIES, Answer, MmvizError, Modality
 
 
 def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[st
         "not_sure": [
             {"label": answer.label, "probability": answer.probability} for answer in unsure_answers(run.record)
         ],
-        "probabilities": {answer.label: answer.probability for answer in run.record.answers},
+        "probabilities": _probabilities(run.record.answers),
         "tokens": {
             "image": [location_to_dict(tokens[k].location) for k in by_modality[Modality.IMAGE]],
             "text": [
@@ -64,6 +65,14 @@ def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[st
         "notices": [str(notice) for notice in (*run.sample.notices, *run.record.notices)],
         "made_by": dict(run.record.made_by),
     }
+
+
+def _probabilities(answers: Sequence[Answer]) -> dict[str, float]:
+    """Returns the probability of each label, the most probable first; of answers that share a label, the largest."""
+    probabilities: dict[str, float] = {}
+    for answer in answers:
+        probabilities.setdefault(answer.label, answer.probability)
+    return probabilities
 
 
 def _answer_shares(run: AnalysedRun) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from mmviz.types.map_ref import MapRef
 from mmviz.types.maps import AttentionMap, PooledMap
 from mmviz.types.short_repr import ShortRepr, call_repr, short
 from mmviz.types.stream_link import StreamLink
-from mmviz.types.tokens import Modality, Token, TokenSequence
+from mmviz.types.tokens import ABSENT, INPUT_MODALITIES, Modality, Token, TokenSequence
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,14 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     def stacks(self) -> tuple[str, ...]:
         """The names of the stacks that have maps, in order of execution."""
         return tuple(dict.fromkeys(attn_map.stack for attn_map in self.maps))
+
+    @property
+    def absent_modalities(self) -> frozenset[Modality]:
+        """Modalities of which the record has a token in a missing input's place, and no other."""
+        labels: dict[Modality, set[str]] = {}
+        for token in itertools.chain.from_iterable(self.streams.values()):
+            labels.setdefault(token.modality, set()).add(token.label if token.location is None else "")
+        return frozenset(modality for modality in INPUT_MODALITIES if labels.get(modality) == {ABSENT})
 
     @cached_property
     def default_stack(self) -> str:

@@ -12,7 +12,7 @@ from mmviz.cli.options import (
     add_prompt_options,
     backend_from,
     backend_with,
-    check_file,
+    check_outputs,
     prompt_settings,
     stop_on_interrupt,
 )
@@ -68,9 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     from mmviz.report import pointing_table
     from mmviz.report.audit_report import Audit, to_csv, to_json
 
-    for path in (options.json, options.csv, options.heads_csv):
-        if path not in (None, "-"):
-            check_file(path)
+    check_outputs(options, ("json", "csv", "heads_csv"))
     settings = tuple(prompt_settings(options).items())
     examples = load_examples(options.folder) if options.folder else load_gallery()
     backend, is_trained = backend_with(backend_from(options), options.model)

@@ -14,7 +14,7 @@ from mmviz.cli.options import (
     add_prompt_options,
     backend_from,
     backend_with,
-    check_file,
+    check_outputs,
     prompt_settings,
     stop_on_interrupt,
 )
@@ -104,12 +104,7 @@ def _check(options: argparse.Namespace) -> None:
         raise MmvizError("average-same-model", model=options.model)
     if options.other and options.table not in COMPARED_TABLES:
         raise MmvizError("average-table", table=options.table, known=", ".join(COMPARED_TABLES))
-    for option in ("json", "csv"):
-        path = getattr(options, option)
-        if path == "" or (path == "-" and option != "json"):
-            raise MmvizError("option-file", option=f"--{option}")
-        if path not in (None, "-"):
-            check_file(path)
+    check_outputs(options, ("json", "csv"))
 
 
 def _measured(

@@ -110,6 +110,8 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     sample = _other_sample(options, run.sample)
     if sample is not None:
         request = replace(request, sample=sample, answer=(), answer_part=())
+    if options.other_control:  # such a model writes another answer
+        request = replace(request, answer=(), answer_part=())
     request = replace(request, changes=changes.get(options.other_control, ()))
     if options.other_control == "uniform":  # uniform attention has no gradient
         request = replace(request, relevance=False, depends_on=False)

@@ -14,7 +14,7 @@ from mmviz.cli.options import (
     add_model_options,
     add_prompt_options,
     backend_from,
-    check_file,
+    check_outputs,
     prompt_settings,
     word_numbers,
 )
@@ -84,12 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     for option in ("out", "formats"):
         if getattr(options, option) is not None:
             raise MmvizError("option-needs", option=f"--{option}", needed="FOLDER_OR_CSV")
-    for option in ("json", "npz", *FIGURES, "html"):
-        path = getattr(options, option)
-        if path == "" or (path == "-" and option != "json"):
-            raise MmvizError("option-file", option=f"--{option}")
-        if path not in (None, "-"):
-            check_file(path)
+    check_outputs(options, ("json", "npz", *FIGURES, "html"))
     if options.keep == "exact" and not options.npz:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     words = word_numbers(options.words)
@@ -131,13 +126,14 @@ def _print_answer(summary: dict[str, Any]) -> None:
     else:
         doubt = "not sure: " if summary["not_sure"] else ""
         print(f"answer: {doubt}" + (" | ".join(f"{label} {probability:.1%}" for label, probability in best) or "none"))
+    part = summary["made_by"].get("answer_part") or slice(None)  # of a written answer, the tokens that it is about
     if shares:
-        means = np.mean(shares["shares"], axis=0)
+        means = np.mean(np.asarray(shares["shares"])[part], axis=0)
         named = ", ".join(f"{group} {mean:.2f}" for group, mean in zip(shares["groups"], means, strict=True))
         print(f"attention while it was written, mean over its words: {named}")
     for row in prior["rows"] if prior else ():
-        without = " and ".join(row["without"])
-        print(f"log-probability{f' without {without}' if without else ''}: {sum(row['log_probabilities']):.2f} nats")
+        without, log_p = " and ".join(row["without"]), np.asarray(row["log_probabilities"])[part].sum()
+        print(f"log-probability{f' without {without}' if without else ''}: {log_p:.2f} nats")
     for kind in ("reads_from", "depends_on"):
         shown = summary[kind]
         print(f"{shown['title'].lower()}: {shown.get('reason') or shown['about']}")

@@ -11,7 +11,7 @@ from mmviz.cli.options import (
     add_model_options,
     add_prompt_options,
     backend_from,
-    check_file,
+    check_outputs,
     prompt_settings,
     stop_on_interrupt,
     word_numbers,
@@ -19,7 +19,6 @@ from mmviz.cli.options import (
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.numbers import signed_text
 from mmviz.io.write_file import write_file
-from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
     from mmviz.experiments.lens import Lens
@@ -51,12 +50,7 @@ def _run(options: argparse.Namespace) -> int:
     from mmviz.report.lens_table import lens_table
     from mmviz.types import Request
 
-    for option in ("json", "csv"):
-        path = getattr(options, option)
-        if path == "" or (path == "-" and option != "json"):
-            raise MmvizError("option-file", option=f"--{option}")
-        if path not in (None, "-"):
-            check_file(path)
+    check_outputs(options, ("json", "csv"))
     words = tuple(word_numbers(options.words))
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     backend = chosen_backend(backend_from(options), options.model)

@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attributions import attributions
 from mmviz.analysis.head_profiles import all_heads
@@ -144,16 +145,18 @@ def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCu
         say("faithfulness-show"), methods, format_func=method_name, key="faithfulness-show", width=340,
         index=max(range(len(methods)), key=lambda k: curves[methods[k]].score),
     )  # fmt: skip
-    chosen, answer = curves[choice], runner.run.record.answers[0].label
+    chosen, record = curves[choice], runner.run.record
+    code, symbol = ("probability", "p") if written_log_probability(record) is None else ("log-probability", "log p")
+    answer = record.answers[0].label
     shown = np.concatenate([chosen.deletion, chosen.insertion, *chosen.band(), [0.0, 1.0]])
     limits = float(shown.min()), float(shown.max())  # one scale for the two
     for kind, column in zip(("deletion", "insertion"), st.columns(2, gap="medium"), strict=True):
         curve = chosen.deletion if kind == "deletion" else chosen.insertion
         texts = {
             "title": say(f"faithfulness-{kind}"),
-            "note": say("faithfulness-probability", answer=answer),
+            "note": say(f"faithfulness-{code}", answer=answer),
             "x": say("faithfulness-axis", done=say(f"faithfulness-axis-{kind}")),
-            "y": f"p({answer})",
+            "y": f"{symbol}({answer})",
             "curve": method_name(choice),
             "band": say("faithfulness-random"),
         }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from mmviz.analysis.answer_shares import answer_log_probability
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import streams_of
 from mmviz.app.components import widgets
@@ -58,9 +59,8 @@ def measure_cut(runner: ExperimentRunner, cuts: tuple[CutRoute, ...]) -> CutRun 
             return None
         after, swept = records
         assert swept.sweep is not None
-        answer = swept.answers[0]
-        change = float(swept.sweep[0][0]) - math.log(max(answer.probability, 1e-300))
-        return CutRun(Run(request.sample, after, backend, changed), answer, change)
+        change = float(swept.sweep[0][0]) - answer_log_probability(swept)
+        return CutRun(Run(request.sample, after, backend, changed), swept.answers[0], change)
 
     return runner.measure(("routes-cut", *map(str, cuts)), work)
 
