@@ -182,7 +182,8 @@ def words_html(grid: LensGrid) -> str:
     )
     corner = f"<th scope='col'>{html.escape(sentence('lens-column-layer'))}</th>"
     return (
-        f"<div class='words-scroll'><table class='facts words lens-words'><tr>{corner}{heads}</tr>{body}</table></div>"
+        "<div class='words-scroll' tabindex='0'><table class='facts words lens-words'>"
+        f"<tr>{corner}{heads}</tr>{body}</table></div>"
     )
 
 

@@ -59,8 +59,8 @@ def prior_table(prior: LanguagePrior) -> str:
         f"{html.escape(say('prior-evidence'))}</th>{cells}</tr>"
     )
     return (
-        f"<div class='words-scroll'><table class='facts words'><caption>{html.escape(say('prior-caption'))}</caption>"
-        f"<tr><td></td>{heads}</tr>{rows}</table></div>"
+        "<div class='words-scroll' tabindex='0'><table class='facts words'>"
+        f"<caption>{html.escape(say('prior-caption'))}</caption><tr><td></td>{heads}</tr>{rows}</table></div>"
     )
 
 

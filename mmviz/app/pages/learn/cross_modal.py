@@ -65,4 +65,5 @@ def _table(matrix: ModalityMatrix) -> str:
     shares = "".join(f"<td>{count / total:.3f}</td>" for count in matrix.counts)
     rows += f"<tr class='sum'><th scope='row'>{html.escape(say('learn-cross-modal-uniform-row'))}</th>{shares}</tr>"
     caption = html.escape(say("learn-cross-modal-caption"))
-    return f"<table class='facts wide'><caption>{caption}</caption><tr><td></td>{columns}</tr>{rows}</table>"
+    table = "<table class='facts wide' tabindex='0'>"
+    return f"{table}<caption>{caption}</caption><tr><td></td>{columns}</tr>{rows}</table>"

@@ -90,7 +90,7 @@ def _table(
     columns = "".join(
         f"<th scope='col'>{html.escape(say(f'learn-fusion-{code}'))}</th>" for code in ("family", "needs")
     )
-    return f"<table class='facts wide'><caption>{caption}</caption><tr>{columns}{kinds}</tr>{rows}</table>"
+    return f"<table class='facts wide' tabindex='0'><caption>{caption}</caption><tr>{columns}{kinds}</tr>{rows}</table>"
 
 
 def _needs(needs: Sequence[str]) -> str:

@@ -74,7 +74,8 @@ def _table(
     columns += "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in matrices[0].keys)
     headings = [say("learn-heads-top"), say("learn-heads-effective")]
     columns += "".join(f"<th scope='col'>{html.escape(heading)}</th>" for heading in headings)
-    return f"<table class='facts wide'><caption>{html.escape(caption)}</caption><tr>{columns}</tr>{body}</table>"
+    table = "<table class='facts wide' tabindex='0'>"
+    return f"{table}<caption>{html.escape(caption)}</caption><tr>{columns}</tr>{body}</table>"
 
 
 def _images(context: LessonContext, keys: Sequence[Token], rows: NDArray[np.float64], names: Sequence[str]) -> None:

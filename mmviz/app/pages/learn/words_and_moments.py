@@ -49,7 +49,7 @@ def words_and_moments(context: LessonContext) -> None:
         f"<th scope='col'>{html.escape(say(f'learn-cross-modal-{code}'))}</th>" for code in ("word", "moment", "weight")
     )
     caption = html.escape(say("learn-cross-modal-moments-caption"))
-    st.html(f"<table class='facts wide'><caption>{caption}</caption><tr>{columns}</tr>{rows}</table>")
+    st.html(f"<table class='facts wide' tabindex='0'><caption>{caption}</caption><tr>{columns}</tr>{rows}</table>")
     context.number("rising", f"{rising_share(moments):.0%}")
 
 
