@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_sound_checkpoints  # first: it sets what transformers reads
 import torch
+from generated_scores import probabilities_are_those_of_generate
 from numpy.typing import NDArray
 from several_input_checks import several_sounds_at_their_moments
 from test_huggingface_places import entering, streams_and_blocks, streams_of
@@ -156,6 +157,12 @@ def test_the_record_is_that_of_an_eager_pass(model_of: Any, name: str) -> None:
             np.testing.assert_allclose(fused.overview, plain.overview, atol=2e-6)  # type: ignore[union-attr]
         else:
             np.testing.assert_allclose(fused.weights, plain.weights, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["moonshine", "voxtral", "granite_speech", "qwen3_omni"])
+def test_an_answer_is_as_probable_as_when_it_was_written(model_of: Any, name: str) -> None:
+    model = model_of(name)
+    probabilities_are_those_of_generate(model, sample_of(model, noise(1.0)))
 
 
 def test_a_prompt_with_a_sound_is_that_of_mistral(model_of: Any) -> None:

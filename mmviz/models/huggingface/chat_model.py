@@ -204,7 +204,8 @@ class ChatModel:
         parameters = inspect.signature(self.module.forward).parameters
         last = answer.shape[1] + 1 + longest_padding(tensors)
         kept = {"logits_to_keep": last} if "logits_to_keep" in parameters else {}
-        logits: Tensor = self.module(**extended_inputs(tensors, answer), **kept, use_cache=False).logits
+        inputs = extended_inputs(tensors, answer, self.family.answer_type)
+        logits: Tensor = self.module(**inputs, **kept, use_cache=False).logits
         return answer_positions(tensors, logits, answer.shape[1])
 
     def _answer_label(self) -> str:

@@ -49,6 +49,9 @@ class Family:
     """Whether its processor puts pictures beside each other along the last axis of one tensor, those of a batch too."""
     takes_one: bool = False
     """Whether a chat takes one picture or sound at most."""
+    answer_type: int = 0
+    """The type (``token_type_ids``) of what it writes. Where 0 means that prompt tokens attend to each other both ways,
+    tokens of the answer of that type would see the answer."""
 
     @property
     def takes_several(self) -> bool:
@@ -85,7 +88,8 @@ FAMILIES = {
     "idefics3": Family("Idefics 3", "chat", "Idefics3ForConditionalGeneration"),
     "smolvlm": Family("SmolVLM", "chat", "SmolVLMForConditionalGeneration"),
     "paligemma": Family(
-        "PaliGemma", "chat", "PaliGemmaForConditionalGeneration", "{image}{text}", required=("image",), takes_one=True
+        "PaliGemma", "chat", "PaliGemmaForConditionalGeneration", "{image}{text}", required=("image",), takes_one=True,
+        answer_type=1,
     ),
     "gemma3": Family("Gemma 3", "chat", "Gemma3ForConditionalGeneration"),
     "pixtral": Family("Pixtral", "chat", "LlavaForConditionalGeneration"),
