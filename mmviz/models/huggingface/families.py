@@ -49,6 +49,9 @@ class Family:
     """Whether its processor puts pictures beside each other along the last axis of one tensor, those of a batch too."""
     takes_one: bool = False
     """Whether a chat takes one picture or sound at most."""
+    counts_from_padding: bool = False
+    """Whether the position of a text's first token is the one after the id of padding, as in RoBERTa, so that those up
+    to it are never used."""
     answer_type: int = 0
     """The type (``token_type_ids``) of what it writes. Where 0 means that prompt tokens attend to each other both ways,
     tokens of the answer of that type would see the answer."""
@@ -149,7 +152,7 @@ FAMILIES = {
     ),
     "clap": Family(
         "CLAP", "matching", "ClapModel", reads_image=False, reads_audio=True, required=("audio", "text"),
-        has_bands=True,
+        has_bands=True, counts_from_padding=True,
     ),
 }  # fmt: skip
 """The families by ``model_type`` of their config."""
