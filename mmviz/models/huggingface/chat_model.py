@@ -22,7 +22,13 @@ from mmviz.models.huggingface.input_batches import (
 )
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.language_readout import language_readout
-from mmviz.models.huggingface.prompt_tokens import chat_prompt, placeholder_ids, prompt_tokens, token_label
+from mmviz.models.huggingface.prompt_tokens import (
+    chat_prompt,
+    placeholder_ids,
+    prompt_tokens,
+    question_notices,
+    token_label,
+)
 from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
 from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
@@ -70,18 +76,25 @@ class ChatModel:
         return getattr(self.processor, "tokenizer", self.processor)
 
     def with_options(self, options: Mapping[str, Any]) -> ChatModel:
-        """Returns the model under other settings. Raises ``MmvizError`` (``options-name``)."""
+        """Returns the model under other settings. Raises ``MmvizError`` (``options-name``, ``hf-new-tokens``)."""
         model = copy.copy(self)
         for name, value in options.items():
             if name not in self.settings or type(value) is not type(getattr(self, name)):
                 raise MmvizError("options-name", name=name, known=", ".join(self.settings))
             setattr(model, name, value)
+        if model.new_tokens < 1:
+            raise MmvizError("hf-new-tokens", count=model.new_tokens)
         return model
 
     def answering(
         self, answer: tuple[int, ...], part: tuple[int, ...] = (), sample: Sample | None = None
     ) -> ChatModel:  # fmt: skip
-        """See `SupportsGeneration.answering`."""
+        """See `SupportsGeneration.answering`. Raises ``hf-answer``, too, for ids that the model cannot write."""
+        config: Any = self.module.config
+        count = int(config.get_text_config(decoder=True).vocab_size)
+        wrong = [token_id for token_id in answer if not 0 <= token_id < count or token_id in self._placeholders]
+        if wrong:
+            raise MmvizError("hf-answer", id=wrong[0], last=count - 1)
         if any(not 0 <= number < len(answer) for number in part):
             raise MmvizError("answer-part", number=max(part) + 1, count=len(answer))
         model = copy.copy(self)
@@ -91,17 +104,18 @@ class ChatModel:
     def prepare(self, sample: Sample) -> Prepared:
         """Returns the inputs of a sample, with the answer after the prompt where there is one.
 
-        Raises ``MmvizError``: ``hf-template``, ``hf-processor``, ``hf-needs``, and ``hf-long`` for a prompt beyond the
-        model's length.
+        Raises ``MmvizError``: ``hf-template``, ``hf-processor``, ``hf-needs``, and ``hf-long`` for a prompt and an
+        answer beyond the model's length.
         """
         sample, notices = self._reader.readable(sample)
         inputs, tokens, prompt = self._prompt(sample)
         limit = self._longest
-        if limit and len(tokens) + self.new_tokens > limit:
-            raise MmvizError("hf-long", count=len(tokens), answer=self.new_tokens, limit=limit)
+        most = max(self.new_tokens, len(self.answer))
+        if limit and len(tokens) + most > limit:
+            raise MmvizError("hf-long", count=len(tokens), answer=most, limit=limit)
         words = [Token(Modality.TEXT, token_label(self.tokenizer, token_id)) for token_id in self.answer]
         answers = (self._answer_label(), ANY_OTHER) if words else ()
-        cuts = inputs.cut_notices(sample, self.family.title)
+        cuts = (*inputs.cut_notices(sample, self.family.title), *question_notices(prompt, sample.text or ""))
         return Prepared(
             inputs, [*tokens, *words], (*notices, *cuts), answer_token=self._answer_token, sample=sample,
             answers=answers,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmviz.models.huggingface.families import Family
-from mmviz.types import Chars, MmvizError, Modality, Sample, Token, VideoPatch
+from mmviz.types import Chars, MmvizError, Modality, Notice, Sample, Token, VideoPatch
 
 _LONGEST_END = 12
 """Characters that a processor may put after a prompt."""
@@ -74,6 +74,11 @@ def _prompt(
     return Prompt(str(text), question, has_video)
 
 
+def question_notices(text: str, question: str) -> tuple[Notice, ...]:
+    """Returns a notice where the prompt ``text`` does not hold the question, whose words then have no places in it."""
+    return () if question.strip() in text else (Notice("hf-question-changed"),)
+
+
 def placeholder_ids(processor: Any) -> dict[int, Modality]:
     """Returns the ids of the tokens that stand for pictures and sounds."""
     ids: dict[int, Modality] = {}
@@ -98,7 +103,9 @@ def prompt_tokens(
     ``offsets``: the characters of each token in what was tokenized, or None where the tokenizer does not tell.
     """
     first_of_text = 0 if offsets is None else _first_of_last_text(offsets)
-    start, end = _question_span(tokenizer, ids[first_of_text:], offsets and offsets[first_of_text:], prompt)
+    asked = prompt.question if prompt.question in prompt.text else prompt.question.strip()  # as some templates do
+    before = prompt.question.index(asked)
+    start, end = _question_span(tokenizer, ids[first_of_text:], offsets and offsets[first_of_text:], prompt.text, asked)
     tokens = []
     for number, token_id in enumerate(ids):
         modality = placeholders.get(int(token_id))
@@ -110,7 +117,7 @@ def prompt_tokens(
         first, last = (int(edge) for edge in edges)
         first, last = max(first, start), min(last, end)
         if first < last:
-            chars = Chars(first - start, last - start)
+            chars = Chars(first - start + before, last - start + before)
             tokens.append(Token(Modality.TEXT, prompt.question[chars.start : chars.end], chars))
         else:
             tokens.append(Token(Modality.SPECIAL, label))
@@ -132,20 +139,20 @@ def _first_of_last_text(offsets: Sequence[tuple[int, int]]) -> int:
 
 
 def _question_span(
-    tokenizer: Any, ids: Sequence[int], offsets: Sequence[tuple[int, int]] | None, prompt: Prompt
-) -> tuple[int, int]:
+    tokenizer: Any, ids: Sequence[int], offsets: Sequence[tuple[int, int]] | None, text: str, question: str
+) -> tuple[int, int]:  # fmt: skip
     """Returns where the question stands in what was tokenized: counted from the end, as placeholders grow before it.
 
-    Returns an empty span where the tokens there are not those of the question.
+    Returns an empty span where the prompt ``text`` lacks it, or the tokens there are not those of the question.
     """
-    if not prompt.question or offsets is None:
+    if not question or offsets is None or question not in text:
         return 0, 0
     length = max(int(last) for _, last in offsets)
-    after = len(prompt.text) - prompt.text.rindex(prompt.question) - len(prompt.question)
-    wanted = "".join(prompt.question.split()).casefold()  # some tokenizers write all in small letters
+    after = len(text) - text.rindex(question) - len(question)
+    wanted = "".join(question.split()).casefold()  # some tokenizers write all in small letters
     for more in range(_LONGEST_END):
         end = length - after - more
-        start = end - len(prompt.question)
+        start = end - len(question)
         inside = [token_id for token_id, (a, b) in zip(ids, offsets, strict=True) if a < end and b > start and a < b]
         if start >= 0 and "".join(str(tokenizer.decode(inside)).split()).casefold() == wanted:
             return start, end
