@@ -165,6 +165,31 @@ def test_an_answer_is_as_probable_as_when_it_was_written(model_of: Any, name: st
     probabilities_are_those_of_generate(model, sample_of(model, noise(1.0)))
 
 
+def test_granite_has_its_adapter_on_for_a_sound_alone_whatever_was_asked_before(model_of: Any) -> None:
+    """``generate`` of transformers switches it by the prompt that it is given, and leaves it so."""
+    peft = pytest.importorskip("peft")
+    model = tiny_sound_checkpoints.unsaved_model("granite_speech")
+    torch.manual_seed(0)
+    config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    model.module.add_adapter(config)
+    heard, read = sample_of(model, noise(1.0)), Sample(text=QUESTION)
+    expected = {}
+    for sample in (heard, read):
+        probabilities_are_those_of_generate(model, sample)
+        expected[sample] = log_probabilities(model, sample)
+    model.module.disable_adapters()
+    assert log_probabilities(model, heard) == expected[heard] != log_probabilities(model_of("granite_speech"), heard)
+    model.module.enable_adapters()
+    assert log_probabilities(model, read) == expected[read] == log_probabilities(model_of("granite_speech"), read)
+
+
+def log_probabilities(model: Any, sample: Sample) -> list[float]:
+    answered_model = model.answering((60, 70))
+    with torch.no_grad():
+        values: list[float] = answered_model.token_log_probabilities(answered_model.prepare(sample).tensors)[0].tolist()
+    return values
+
+
 def test_a_prompt_with_a_sound_is_that_of_mistral(model_of: Any) -> None:
     model = model_of("voxtral")
     tokens = streams_of(model, sample_of(model, noise()))["language_model"]

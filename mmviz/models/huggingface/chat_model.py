@@ -218,6 +218,9 @@ class ChatModel:
         parameters = inspect.signature(self.module.forward).parameters
         last = answer.shape[1] + 1 + longest_padding(tensors)
         kept = {"logits_to_keep": last} if "logits_to_keep" in parameters else {}
+        module: Any = self.module
+        if self.family.adapts_to_sound and module._hf_peft_config_loaded:
+            (module.enable_adapters if tensors.sounds else module.disable_adapters)()
         inputs = extended_inputs(tensors, answer, self.family.answer_type)
         logits: Tensor = self.module(**inputs, **kept, use_cache=False).logits
         return answer_positions(tensors, logits, answer.shape[1])

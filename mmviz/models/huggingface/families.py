@@ -49,6 +49,9 @@ class Family:
     """Whether its processor puts pictures beside each other along the last axis of one tensor, those of a batch too."""
     takes_one: bool = False
     """Whether a chat takes one picture or sound at most."""
+    adapts_to_sound: bool = False
+    """Whether it has an adapter that is on where a prompt has a sound, and off where it has none. Its ``generate``
+    switches it, and so leaves it as another prompt needed it."""
     counts_from_padding: bool = False
     """Whether the position of a text's first token is the one after the id of padding, as in RoBERTa, so that those up
     to it are never used."""
@@ -132,7 +135,7 @@ FAMILIES = {
     ),
     "granite_speech": Family(
         "Granite Speech", "chat", "GraniteSpeechForConditionalGeneration", "{audio}{text}", reads_image=False,
-        reads_audio=True, has_plain_messages=True, takes_one=True,
+        reads_audio=True, has_plain_messages=True, takes_one=True, adapts_to_sound=True,
     ),
     "voxtral": Family(
         "Voxtral", "chat", "VoxtralForConditionalGeneration", "<s>[INST]{audio}{text}[/INST]", reads_image=False,
