@@ -172,15 +172,16 @@ def test_granite_has_its_adapter_on_for_a_sound_alone_whatever_was_asked_before(
     torch.manual_seed(0)
     config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     model.module.add_adapter(config)
-    heard, read = sample_of(model, noise(1.0)), Sample(text=QUESTION)
+    with_sound, read = sample_of(model, noise(1.0)), Sample(text=QUESTION)
     expected = {}
-    for sample in (heard, read):
+    for sample in (with_sound, read):
         probabilities_are_those_of_generate(model, sample)
         expected[sample] = log_probabilities(model, sample)
     model.module.disable_adapters()
-    assert log_probabilities(model, heard) == expected[heard] != log_probabilities(model_of("granite_speech"), heard)
+    bare = model_of("granite_speech")
+    assert log_probabilities(model, with_sound) == expected[with_sound] != log_probabilities(bare, with_sound)
     model.module.enable_adapters()
-    assert log_probabilities(model, read) == expected[read] == log_probabilities(model_of("granite_speech"), read)
+    assert log_probabilities(model, read) == expected[read] == log_probabilities(bare, read)
 
 
 def log_probabilities(model: Any, sample: Sample) -> list[float]:

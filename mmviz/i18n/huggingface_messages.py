@@ -39,6 +39,8 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-adapter": "{name} has an adapter for sounds, which transformers loads with peft alone. Type: pip install peft",
     "hf-load": "transformers cannot load {name}: {why}",
     "hf-template": "The chat template of this model cannot be filled in: {why}",
+    "hf-template-limit": "The chat template takes more than {seconds} s, or more memory or characters than a prompt "
+    "may have, so it was stopped. Shorten its loops, or use the template of the checkpoint.",
     "hf-processor": "The processor of this model cannot read these inputs: {why}",
     "hf-decoding": "The answer is decoded greedily: the most probable token each time, without sampling, so that "
     "it can be repeated.",

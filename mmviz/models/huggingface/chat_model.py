@@ -24,6 +24,7 @@ from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader,
 from mmviz.models.huggingface.language_readout import language_readout
 from mmviz.models.huggingface.prompt_tokens import (
     chat_prompt,
+    own_template,
     placeholder_ids,
     prompt_tokens,
     question_notices,
@@ -61,8 +62,9 @@ class ChatModel:
         self.module, self.processor, self.family, self.card = module, processor, family, card
         self.required, self.takes_several = family.required, family.takes_several
         self.new_tokens, self.system = NEW_TOKENS, ""
-        templates = (getattr(owner, "chat_template", None) for owner in (processor, self.tokenizer))
-        self.template = str(next(filter(None, templates), ""))
+        self.template = own_template(processor)
+        self._written_prompts: dict[str, str] = {}
+        """The prompts of these settings, see `chat_prompt`."""
         self.answer: tuple[int, ...] = ()
         """The ids of the answer's tokens; empty before `answering`."""
         self.answer_part: tuple[int, ...] = ()
@@ -82,6 +84,7 @@ class ChatModel:
             if name not in self.settings or type(value) is not type(getattr(self, name)):
                 raise MmvizError("options-name", name=name, known=", ".join(self.settings))
             setattr(model, name, value)
+        model._written_prompts = {}
         if model.new_tokens < 1:
             raise MmvizError("hf-new-tokens", count=model.new_tokens)
         return model
@@ -104,8 +107,8 @@ class ChatModel:
     def prepare(self, sample: Sample) -> Prepared:
         """Returns the inputs of a sample, with the answer after the prompt where there is one.
 
-        Raises ``MmvizError``: ``hf-template``, ``hf-processor``, ``hf-needs``, and ``hf-long`` for a prompt and an
-        answer beyond the model's length.
+        Raises ``MmvizError``: ``hf-template``, ``hf-template-limit``, ``hf-processor``, ``hf-needs``, and ``hf-long``
+        for a prompt and an answer beyond the model's length.
         """
         sample, notices = self._reader.readable(sample)
         inputs, tokens, prompt = self._prompt(sample)
@@ -171,7 +174,7 @@ class ChatModel:
 
     def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
         """Returns the inputs of a sample, the tokens of its prompt, and the prompt with a placeholder for each file."""
-        prompt = chat_prompt(self.processor, self.family, sample, self.system, self.template)
+        prompt = chat_prompt(self.processor, self.family, sample, self.system, self.template, self._written_prompts)
         fast = {"return_offsets_mapping": True} if getattr(self.tokenizer, "is_fast", False) else {}
         batch = self._reader.process(sample, prompt.has_video, text=[prompt.text], **fast)
         offsets = batch.pop("offset_mapping", None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmviz.models.huggingface.families import Family
+from mmviz.models.huggingface.template_limits import limited_prompt
 from mmviz.types import Chars, MmvizError, Modality, Notice, Sample, Token, VideoPatch
 
 _LONGEST_END = 12
@@ -25,17 +27,28 @@ class Prompt:
     """Whether the frames of a video are one video in it, for the processor of videos, and not pictures."""
 
 
-def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = "", template: str = "") -> Prompt:
+def own_template(processor: Any) -> str:
+    """Returns the chat template of a checkpoint; "" where it has none."""
+    owners = (processor, getattr(processor, "tokenizer", None))
+    return str(next(filter(None, (getattr(owner, "chat_template", None) for owner in owners)), ""))
+
+
+def chat_prompt(
+    processor: Any, family: Family, sample: Sample, system: str = "", template: str = "",
+    written: dict[str, str] | None = None,
+) -> Prompt:  # fmt: skip
     """Returns the prompt for what is in ``sample``: by a chat template in Jinja, or by the family's plain prompt.
 
+    ``written``: the prompts that this template made of other samples, by its variables; a new one is added.
+
     The frames of a video are pictures where the processor has none for videos, or the template no place for one. Raises
-    ``MmvizError`` (``hf-template``) where it cannot be filled in.
+    ``MmvizError`` where it cannot be filled in (``hf-template``), or takes too much (``hf-template-limit``).
     """
     if is_video(sample) and getattr(processor, "video_processor", None) is not None:
-        prompt = _prompt(processor, family, sample, system, template, has_video=True)
+        prompt = _prompt(processor, family, sample, system, template, written, has_video=True)
         if prompt.text.count(str(getattr(processor, "video_token", ""))) == 1:
             return prompt
-    return _prompt(processor, family, sample, system, template)
+    return _prompt(processor, family, sample, system, template, written)
 
 
 def is_video(sample: Sample) -> bool:
@@ -45,7 +58,8 @@ def is_video(sample: Sample) -> bool:
 
 
 def _prompt(
-    processor: Any, family: Family, sample: Sample, system: str, template: str, has_video: bool = False
+    processor: Any, family: Family, sample: Sample, system: str, template: str, written: dict[str, str] | None,
+    has_video: bool = False,
 ) -> Prompt:  # fmt: skip
     question = sample.text or ""
     pictures, sounds = (0 if given is None else max(1, len(given.parts)) for given in (sample.image, sample.audio))
@@ -65,6 +79,14 @@ def _prompt(
         messages[-1]["content"] = f"{image}{audio}{question}"
         if system:
             messages[0]["content"] = system
+    if template != own_template(processor):
+        tokenizer = getattr(processor, "tokenizer", processor)
+        given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
+        variables = tokenizer.special_tokens_map | given
+        key, written = json.dumps(variables), {} if written is None else written
+        if key not in written:
+            written[key] = limited_prompt(template, variables)
+        return Prompt(written[key], question, has_video)
     try:
         text = processor.apply_chat_template(
             messages, chat_template=template, add_generation_prompt=True, tokenize=False
