@@ -46,6 +46,18 @@ def test_words_have_their_places_in_the_question_where_the_template_trims_it(mod
     assert "".join(token.label for token in words) == "What is this?" and not prepared.notices
 
 
+@pytest.mark.parametrize("question", ["s", "assistant", "user", "user: ", "What is this? assistant:"])
+@pytest.mark.parametrize("more", ["", "{# edited #}"])
+def test_words_that_the_template_has_too_are_those_of_the_question(model: Any, question: str, more: str) -> None:
+    prepared = model.with_options({"template": model.template + more}).prepare(make_sample(PIXELS, question))
+    asked = prepared.sample.text
+    labels = "".join(token.label for token in prepared.streams)
+    assert labels.endswith(f"<image>{asked} assistant:")
+    first = len(prepared.streams) - len(f"{asked} assistant:")  # a letter a token
+    places = {k: token.location for k, token in enumerate(prepared.streams) if token.location is not None}
+    assert places == {first + k: Chars(k, k + 1) for k in range(len(asked))}
+
+
 def test_a_template_without_the_question_says_that_its_words_have_no_place(model: Any) -> None:
     changed = model.with_options({"template": WITHOUT})
     prepared = changed.prepare(make_sample(PIXELS, "What is this?"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmviz.models.huggingface.families import Family
@@ -13,6 +13,8 @@ from mmviz.types import Chars, MmvizError, Modality, Notice, Sample, Token, Vide
 
 _LONGEST_END = 12
 """Characters that a processor may put after a prompt."""
+_MARK = "\ue000"
+"""A character of no alphabet, behind a question whose place in a prompt is looked for."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Prompt:
     """The whole prompt, with one placeholder for each picture and sound."""
     question: str
     """The part of it that the user wrote."""
+    after: int = 0
+    """Characters that follow it there."""
     has_video: bool = False
     """Whether the frames of a video are one video in it, for the processor of videos, and not pictures."""
 
@@ -44,11 +48,17 @@ def chat_prompt(
     The frames of a video are pictures where the processor has none for videos, or the template no place for one. Raises
     ``MmvizError`` where it cannot be filled in (``hf-template``), or takes too much (``hf-template-limit``).
     """
-    if is_video(sample) and getattr(processor, "video_processor", None) is not None:
-        prompt = _prompt(processor, family, sample, system, template, written, has_video=True)
-        if prompt.text.count(str(getattr(processor, "video_token", ""))) == 1:
-            return prompt
-    return _prompt(processor, family, sample, system, template, written)
+    question = sample.text or ""
+
+    def text_for(question: str, has_video: bool) -> str:
+        asked = replace(sample, text=question)
+        return _prompt_text(processor, family, asked, system, template, {} if written is None else written, has_video)
+
+    has_video = is_video(sample) and getattr(processor, "video_processor", None) is not None
+    text = text_for(question, has_video)
+    if has_video and text.count(str(getattr(processor, "video_token", ""))) != 1:
+        has_video, text = False, text_for(question, has_video=False)
+    return Prompt(text, question, _after(text, question, lambda marked: text_for(marked, has_video)), has_video)
 
 
 def is_video(sample: Sample) -> bool:
@@ -57,10 +67,27 @@ def is_video(sample: Sample) -> bool:
     return bool(parts) and all(isinstance(part, VideoPatch) for part in parts)
 
 
-def _prompt(
-    processor: Any, family: Family, sample: Sample, system: str, template: str, written: dict[str, str] | None,
-    has_video: bool = False,
-) -> Prompt:  # fmt: skip
+def _after(text: str, question: str, text_for: Callable[[str], str]) -> int:
+    """Returns how many characters follow the question in the prompt ``text``; ``text_for`` returns that of another."""
+    asked = _repeated(text, question)
+    place = text.rfind(asked)
+    if asked and place != text.find(asked):  # the template has such words, too
+        marked = text_for(question + _MARK)
+        after = len(marked) - marked.rfind(_MARK) - 1
+        if _MARK in marked and text[: len(text) - after].endswith(asked):
+            return after
+    return len(text) - place - len(asked)
+
+
+def _repeated(text: str, question: str) -> str:
+    """Returns the question as a prompt repeats it: some templates leave out white space around it."""
+    return question if question in text else question.strip()
+
+
+def _prompt_text(
+    processor: Any, family: Family, sample: Sample, system: str, template: str, written: dict[str, str],
+    has_video: bool,
+) -> str:  # fmt: skip
     question = sample.text or ""
     pictures, sounds = (0 if given is None else max(1, len(given.parts)) for given in (sample.image, sample.audio))
     kind, pictures = ("video", 1) if has_video else ("image", pictures)
@@ -68,7 +95,7 @@ def _prompt(
     audio = str(getattr(processor, "audio_token", "")) * sounds
     if not template:
         plain = family.prompt or "{image}{audio}{text}"
-        return Prompt(plain.format(image=image, audio=audio, text=question), question, has_video)
+        return plain.format(image=image, audio=audio, text=question)
     content = [{"type": kind}] * pictures
     content += [{"type": "audio", "audio": ""}] * sounds
     content += [{"type": "text", "text": question}] if question else []
@@ -83,17 +110,17 @@ def _prompt(
         tokenizer = getattr(processor, "tokenizer", processor)
         given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
         variables = tokenizer.special_tokens_map | given
-        key, written = json.dumps(variables), {} if written is None else written
+        key = json.dumps(variables)
         if key not in written:
             written[key] = limited_prompt(template, variables)
-        return Prompt(written[key], question, has_video)
+        return written[key]
     try:
         text = processor.apply_chat_template(
             messages, chat_template=template, add_generation_prompt=True, tokenize=False
         )
     except Exception as problem:  # Jinja and the template itself raise what they like
         raise MmvizError("hf-template", why=f"{type(problem).__name__}: {problem}"[:200]) from problem
-    return Prompt(str(text), question, has_video)
+    return str(text)
 
 
 def question_notices(text: str, question: str) -> tuple[Notice, ...]:
@@ -125,9 +152,8 @@ def prompt_tokens(
     ``offsets``: the characters of each token in what was tokenized, or None where the tokenizer does not tell.
     """
     first_of_text = 0 if offsets is None else _first_of_last_text(offsets)
-    asked = prompt.question if prompt.question in prompt.text else prompt.question.strip()  # as some templates do
-    before = prompt.question.index(asked)
-    start, end = _question_span(tokenizer, ids[first_of_text:], offsets and offsets[first_of_text:], prompt.text, asked)
+    before = prompt.question.index(_repeated(prompt.text, prompt.question))
+    start, end = _question_span(tokenizer, ids[first_of_text:], offsets and offsets[first_of_text:], prompt)
     tokens = []
     for number, token_id in enumerate(ids):
         modality = placeholders.get(int(token_id))
@@ -161,19 +187,19 @@ def _first_of_last_text(offsets: Sequence[tuple[int, int]]) -> int:
 
 
 def _question_span(
-    tokenizer: Any, ids: Sequence[int], offsets: Sequence[tuple[int, int]] | None, text: str, question: str
+    tokenizer: Any, ids: Sequence[int], offsets: Sequence[tuple[int, int]] | None, prompt: Prompt
 ) -> tuple[int, int]:  # fmt: skip
     """Returns where the question stands in what was tokenized: counted from the end, as placeholders grow before it.
 
-    Returns an empty span where the prompt ``text`` lacks it, or the tokens there are not those of the question.
+    Returns an empty span where the prompt lacks it, or the tokens there are not those of the question.
     """
-    if not question or offsets is None or question not in text:
+    question = _repeated(prompt.text, prompt.question)
+    if not question or offsets is None or question not in prompt.text:
         return 0, 0
     length = max(int(last) for _, last in offsets)
-    after = len(text) - text.rindex(question) - len(question)
     wanted = "".join(question.split()).casefold()  # some tokenizers write all in small letters
     for more in range(_LONGEST_END):
-        end = length - after - more
+        end = length - prompt.after - more
         start = end - len(question)
         inside = [token_id for token_id, (a, b) in zip(ids, offsets, strict=True) if a < end and b > start and a < b]
         if start >= 0 and "".join(str(tokenizer.decode(inside)).split()).casefold() == wanted:
