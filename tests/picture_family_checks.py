@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from generated_scores import probabilities_are_those_of_generate
 from numpy.typing import NDArray
 from PIL import Image
 from several_input_checks import checks_of_several
@@ -370,7 +371,12 @@ def rollout_goes_on_into_the_sound(checkpoint: Checkpoint) -> None:
         assert all(start < moment.end for start in np.array(starts)[row > 0]), (moment, row)
 
 
-EXACT = (weights_of_eager_attention, answers_and_effects)
+def answers_as_they_were_written(checkpoint: Checkpoint) -> None:
+    """Each token of an answer has the log-probability with which ``generate`` of transformers wrote it."""
+    probabilities_are_those_of_generate(checkpoint.model, sample_of(checkpoint.model))
+
+
+EXACT = (weights_of_eager_attention, answers_and_effects, answers_as_they_were_written)
 CHECKS = (patches_at_their_places, words_at_their_places, *EXACT)
 LEARNED_QUERIES = ("blip2", "kosmos2")
 CROSS_ATTENTION = ("mllama", "blip")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torchvision_transforms
 from picture_checkpoints import WITH_TIMM, WITH_TORCHVISION, WITHOUT_TORCHVISION, save_checkpoint
-from picture_family_checks import Checkpoint, checks_of, weights_of_eager_attention
+from picture_family_checks import Checkpoint, answers_as_they_were_written, checks_of, weights_of_eager_attention
 from processes import ROOT
 
 from mmviz.models.model_factory import load
@@ -64,6 +64,11 @@ def test_a_family(checkpoints: dict[str, Checkpoint], name: str, check: str) -> 
 def test_the_record_of_an_answer_is_that_of_one_eager_pass(checkpoints: dict[str, Checkpoint], name: str) -> None:
     """Of the families whose places are tested elsewhere."""
     weights_of_eager_attention(checkpoints[name])
+
+
+@pytest.mark.parametrize("name", ["llava", "llava_next", "idefics3", "gemma3", "paligemma", "qwen2_audio"])
+def test_an_answer_is_as_probable_as_when_it_was_written(checkpoints: dict[str, Checkpoint], name: str) -> None:
+    answers_as_they_were_written(checkpoints[name])
 
 
 @pytest.mark.long

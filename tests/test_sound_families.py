@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_sound_checkpoints  # first: it sets what transformers reads
 import torch
+from generated_scores import probabilities_are_those_of_generate
 from numpy.typing import NDArray
 from several_input_checks import several_sounds_at_their_moments
 from test_huggingface_places import entering, streams_and_blocks, streams_of
@@ -156,6 +157,38 @@ def test_the_record_is_that_of_an_eager_pass(model_of: Any, name: str) -> None:
             np.testing.assert_allclose(fused.overview, plain.overview, atol=2e-6)  # type: ignore[union-attr]
         else:
             np.testing.assert_allclose(fused.weights, plain.weights, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["moonshine", "voxtral", "granite_speech", "qwen3_omni"])
+def test_an_answer_is_as_probable_as_when_it_was_written(model_of: Any, name: str) -> None:
+    model = model_of(name)
+    probabilities_are_those_of_generate(model, sample_of(model, noise(1.0)))
+
+
+def test_granite_has_its_adapter_on_for_a_sound_alone_whatever_was_asked_before(model_of: Any) -> None:
+    """``generate`` of transformers switches it by the prompt that it is given, and leaves it so."""
+    peft = pytest.importorskip("peft")
+    model = tiny_sound_checkpoints.unsaved_model("granite_speech")
+    torch.manual_seed(0)
+    config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    model.module.add_adapter(config)
+    with_sound, read = sample_of(model, noise(1.0)), Sample(text=QUESTION)
+    expected = {}
+    for sample in (with_sound, read):
+        probabilities_are_those_of_generate(model, sample)
+        expected[sample] = log_probabilities(model, sample)
+    model.module.disable_adapters()
+    bare = model_of("granite_speech")
+    assert log_probabilities(model, with_sound) == expected[with_sound] != log_probabilities(bare, with_sound)
+    model.module.enable_adapters()
+    assert log_probabilities(model, read) == expected[read] == log_probabilities(bare, read)
+
+
+def log_probabilities(model: Any, sample: Sample) -> list[float]:
+    answered_model = model.answering((60, 70))
+    with torch.no_grad():
+        values: list[float] = answered_model.token_log_probabilities(answered_model.prepare(sample).tensors)[0].tolist()
+    return values
 
 
 def test_a_prompt_with_a_sound_is_that_of_mistral(model_of: Any) -> None:

@@ -39,13 +39,21 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-adapter": "{name} has an adapter for sounds, which transformers loads with peft alone. Type: pip install peft",
     "hf-load": "transformers cannot load {name}: {why}",
     "hf-template": "The chat template of this model cannot be filled in: {why}",
+    "hf-template-limit": "The chat template takes more than {seconds} s, or more memory or characters than a prompt "
+    "may have, so it was stopped. Shorten its loops, or use the template of the checkpoint.",
     "hf-processor": "The processor of this model cannot read these inputs: {why}",
     "hf-decoding": "The answer is decoded greedily: the most probable token each time, without sampling, so that "
     "it can be repeated.",
     "hf-decoding-own": "The answer is decoded greedily, without sampling, so that it can be repeated. The "
     "checkpoint's own settings change which token comes first: {settings}.",
     "hf-long": "The prompt has {count} tokens, and the answer may have {answer}; this model can read {limit}. "
-    "Shorten the text, or give a smaller picture or a shorter sound.",
+    "Shorten the text, give a smaller picture or a shorter sound, or let the answer have fewer tokens.",
+    "hf-text-long": "The text has {count} tokens, and {model} reads {limit} at most. Shorten it, and run again.",
+    "hf-answer": "The answer that was given holds the token {id}, which this model cannot write: its tokens go from 0 "
+    "to {last}, and those that stand for pictures and sounds are no words. Let the model write its answer again.",
+    "hf-new-tokens": "The answer may have {count} tokens, and a model writes at least one. Give a number from 1.",
+    "hf-question-changed": "The chat template does not repeat the question as it was written, so where its words stand "
+    "in the prompt is not known, and the model may not read them all.",
     "hf-sound-cut": "{model} reads the first {read} s of a sound; the rest of {seconds} s was left out.",
     "hf-places-lost": "Where the tokens of {stream} lie is not known: they come through {function}, which cannot be "
     "followed.",

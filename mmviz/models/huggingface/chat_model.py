@@ -22,7 +22,14 @@ from mmviz.models.huggingface.input_batches import (
 )
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.language_readout import language_readout
-from mmviz.models.huggingface.prompt_tokens import chat_prompt, placeholder_ids, prompt_tokens, token_label
+from mmviz.models.huggingface.prompt_tokens import (
+    chat_prompt,
+    own_template,
+    placeholder_ids,
+    prompt_tokens,
+    question_notices,
+    token_label,
+)
 from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
 from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
@@ -55,8 +62,9 @@ class ChatModel:
         self.module, self.processor, self.family, self.card = module, processor, family, card
         self.required, self.takes_several = family.required, family.takes_several
         self.new_tokens, self.system = NEW_TOKENS, ""
-        templates = (getattr(owner, "chat_template", None) for owner in (processor, self.tokenizer))
-        self.template = str(next(filter(None, templates), ""))
+        self.template = own_template(processor)
+        self._written_prompts: dict[str, str] = {}
+        """The prompts of these settings, see `chat_prompt`."""
         self.answer: tuple[int, ...] = ()
         """The ids of the answer's tokens; empty before `answering`."""
         self.answer_part: tuple[int, ...] = ()
@@ -70,18 +78,26 @@ class ChatModel:
         return getattr(self.processor, "tokenizer", self.processor)
 
     def with_options(self, options: Mapping[str, Any]) -> ChatModel:
-        """Returns the model under other settings. Raises ``MmvizError`` (``options-name``)."""
+        """Returns the model under other settings. Raises ``MmvizError`` (``options-name``, ``hf-new-tokens``)."""
         model = copy.copy(self)
         for name, value in options.items():
             if name not in self.settings or type(value) is not type(getattr(self, name)):
                 raise MmvizError("options-name", name=name, known=", ".join(self.settings))
             setattr(model, name, value)
+        model._written_prompts = {}
+        if model.new_tokens < 1:
+            raise MmvizError("hf-new-tokens", count=model.new_tokens)
         return model
 
     def answering(
         self, answer: tuple[int, ...], part: tuple[int, ...] = (), sample: Sample | None = None
     ) -> ChatModel:  # fmt: skip
-        """See `SupportsGeneration.answering`."""
+        """See `SupportsGeneration.answering`. Raises ``hf-answer``, too, for ids that the model cannot write."""
+        config: Any = self.module.config
+        count = int(config.get_text_config(decoder=True).vocab_size)
+        wrong = [token_id for token_id in answer if not 0 <= token_id < count or token_id in self._placeholders]
+        if wrong:
+            raise MmvizError("hf-answer", id=wrong[0], last=count - 1)
         if any(not 0 <= number < len(answer) for number in part):
             raise MmvizError("answer-part", number=max(part) + 1, count=len(answer))
         model = copy.copy(self)
@@ -91,17 +107,18 @@ class ChatModel:
     def prepare(self, sample: Sample) -> Prepared:
         """Returns the inputs of a sample, with the answer after the prompt where there is one.
 
-        Raises ``MmvizError``: ``hf-template``, ``hf-processor``, ``hf-needs``, and ``hf-long`` for a prompt beyond the
-        model's length.
+        Raises ``MmvizError``: ``hf-template``, ``hf-template-limit``, ``hf-processor``, ``hf-needs``, and ``hf-long``
+        for a prompt and an answer beyond the model's length.
         """
         sample, notices = self._reader.readable(sample)
         inputs, tokens, prompt = self._prompt(sample)
         limit = self._longest
-        if limit and len(tokens) + self.new_tokens > limit:
-            raise MmvizError("hf-long", count=len(tokens), answer=self.new_tokens, limit=limit)
+        most = max(self.new_tokens, len(self.answer))
+        if limit and len(tokens) + most > limit:
+            raise MmvizError("hf-long", count=len(tokens), answer=most, limit=limit)
         words = [Token(Modality.TEXT, token_label(self.tokenizer, token_id)) for token_id in self.answer]
         answers = (self._answer_label(), ANY_OTHER) if words else ()
-        cuts = inputs.cut_notices(sample, self.family.title)
+        cuts = (*inputs.cut_notices(sample, self.family.title), *question_notices(prompt, sample.text or ""))
         return Prepared(
             inputs, [*tokens, *words], (*notices, *cuts), answer_token=self._answer_token, sample=sample,
             answers=answers,
@@ -157,7 +174,7 @@ class ChatModel:
 
     def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
         """Returns the inputs of a sample, the tokens of its prompt, and the prompt with a placeholder for each file."""
-        prompt = chat_prompt(self.processor, self.family, sample, self.system, self.template)
+        prompt = chat_prompt(self.processor, self.family, sample, self.system, self.template, self._written_prompts)
         fast = {"return_offsets_mapping": True} if getattr(self.tokenizer, "is_fast", False) else {}
         batch = self._reader.process(sample, prompt.has_video, text=[prompt.text], **fast)
         offsets = batch.pop("offset_mapping", None)
@@ -204,7 +221,11 @@ class ChatModel:
         parameters = inspect.signature(self.module.forward).parameters
         last = answer.shape[1] + 1 + longest_padding(tensors)
         kept = {"logits_to_keep": last} if "logits_to_keep" in parameters else {}
-        logits: Tensor = self.module(**extended_inputs(tensors, answer), **kept, use_cache=False).logits
+        module: Any = self.module
+        if self.family.adapts_to_sound and module._hf_peft_config_loaded:
+            (module.enable_adapters if tensors.sounds else module.disable_adapters)()
+        inputs = extended_inputs(tensors, answer, self.family.answer_type)
+        logits: Tensor = self.module(**inputs, **kept, use_cache=False).logits
         return answer_positions(tensors, logits, answer.shape[1])
 
     def _answer_label(self) -> str:

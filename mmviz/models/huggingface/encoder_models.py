@@ -15,7 +15,7 @@ from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader,
 from mmviz.models.huggingface.prompt_tokens import Prompt, prompt_tokens
 from mmviz.models.huggingface.token_similarity import token_similarity
 from mmviz.models.protocol import CaptureTargets, Prepared
-from mmviz.types import Card, FieldsOf, Notice, Sample, Token
+from mmviz.types import Card, FieldsOf, MmvizError, Notice, Sample, Token
 
 
 class EncoderModel:
@@ -38,14 +38,21 @@ class EncoderModel:
         return getattr(self.processor, "tokenizer", None)
 
     def prepare(self, sample: Sample) -> Prepared:
-        """Returns the inputs of a sample. Raises ``MmvizError`` (``hf-processor``, ``hf-needs``)."""
+        """Returns the inputs of a sample. A notice says where the model was trained on shorter texts and reads the
+        beginning. Raises ``MmvizError`` (``hf-processor``, ``hf-needs``, ``hf-text-long``)."""
         sample, notices = self._reader.readable(sample)
         if self.tokenizer is None:
             batch, tokens = self._reader.process(sample), []
         else:
-            text = sample.text or ""
+            text, limit = sample.text or "", self._longest_text
+            count = len(self.tokenizer(text, verbose=False)["input_ids"])
+            if count > limit and not self.family.pads_text:
+                raise MmvizError("hf-text-long", count=count, model=self.family.title, limit=limit)
             batch = self._reader.process(sample, text=[text], return_offsets_mapping=True, **self._padding)
             offsets = batch.pop("offset_mapping")[0].tolist()
+            if count > limit:
+                notices = (*notices, Notice("text-cut", {"limit": limit}))
+                text = text[: max(int(end) for _, end in offsets)]
             tokens = prompt_tokens(self.tokenizer, batch["input_ids"][0].tolist(), offsets, Prompt(text, text), {})
         inputs = self._reader.checked(sample, batch)
         return Prepared(inputs, tokens, (*notices, *inputs.cut_notices(sample, self.family.title)), sample=sample)
@@ -53,10 +60,17 @@ class EncoderModel:
     @property
     def _padding(self) -> dict[str, Any]:
         """Options of the tokenizer for a model that was trained on texts of one length."""
-        config: Any = self.module.config
         if not self.family.pads_text:
             return {}
-        return {"padding": "max_length", "max_length": config.text_config.max_position_embeddings, "truncation": True}
+        return {"padding": "max_length", "max_length": self._longest_text, "truncation": True}
+
+    @property
+    def _longest_text(self) -> int:
+        """Tokens of a text that the model can read."""
+        config: Any = self.module.config
+        text = getattr(config, "text_config", config)
+        unused = int(text.pad_token_id) + 1 if self.family.counts_from_padding else 0
+        return int(text.max_position_embeddings) - unused
 
     def __call__(self, tensors: CheckpointInputs) -> Tensor:
         """Returns logits ``[answer]``."""

@@ -49,6 +49,15 @@ class Family:
     """Whether its processor puts pictures beside each other along the last axis of one tensor, those of a batch too."""
     takes_one: bool = False
     """Whether a chat takes one picture or sound at most."""
+    adapts_to_sound: bool = False
+    """Whether it has an adapter that is on where a prompt has a sound, and off where it has none. Its ``generate``
+    switches it, and so leaves it as another prompt needed it."""
+    counts_from_padding: bool = False
+    """Whether the position of a text's first token is the one after the id of padding, as in RoBERTa, so that those up
+    to it are never used."""
+    answer_type: int = 0
+    """The type (``token_type_ids``) of what it writes. Where 0 means that prompt tokens attend to each other both ways,
+    tokens of the answer of that type would see the answer."""
 
     @property
     def takes_several(self) -> bool:
@@ -85,7 +94,8 @@ FAMILIES = {
     "idefics3": Family("Idefics 3", "chat", "Idefics3ForConditionalGeneration"),
     "smolvlm": Family("SmolVLM", "chat", "SmolVLMForConditionalGeneration"),
     "paligemma": Family(
-        "PaliGemma", "chat", "PaliGemmaForConditionalGeneration", "{image}{text}", required=("image",), takes_one=True
+        "PaliGemma", "chat", "PaliGemmaForConditionalGeneration", "{image}{text}", required=("image",), takes_one=True,
+        answer_type=1,
     ),
     "gemma3": Family("Gemma 3", "chat", "Gemma3ForConditionalGeneration"),
     "pixtral": Family("Pixtral", "chat", "LlavaForConditionalGeneration"),
@@ -125,7 +135,7 @@ FAMILIES = {
     ),
     "granite_speech": Family(
         "Granite Speech", "chat", "GraniteSpeechForConditionalGeneration", "{audio}{text}", reads_image=False,
-        reads_audio=True, has_plain_messages=True, takes_one=True,
+        reads_audio=True, has_plain_messages=True, takes_one=True, adapts_to_sound=True,
     ),
     "voxtral": Family(
         "Voxtral", "chat", "VoxtralForConditionalGeneration", "<s>[INST]{audio}{text}[/INST]", reads_image=False,
@@ -145,7 +155,7 @@ FAMILIES = {
     ),
     "clap": Family(
         "CLAP", "matching", "ClapModel", reads_image=False, reads_audio=True, required=("audio", "text"),
-        has_bands=True,
+        has_bands=True, counts_from_padding=True,
     ),
 }  # fmt: skip
 """The families by ``model_type`` of their config."""

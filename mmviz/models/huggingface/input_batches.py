@@ -1,7 +1,7 @@
 """Variants of one sample in a batch: which run together, and how shorter prompts are padded.
 
-In a model that writes its answer, no token attends to those behind it. So a prompt that is padded behind the answer,
-where the attention mask is 0, gives the same log-probabilities as alone.
+In a model that writes its answer, no token attends to those behind it, or only to those of the prompt. So a prompt that
+is padded behind the answer, where the attention mask is 0, gives the same log-probabilities as alone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MAX_BATCH_TOKENS = 8_192
 """Tokens that run in one call of the model, all rows together, unless a single row has more."""
 MAX_PADDING, FREE_PADDING = 0.25, 64
 """Share of its tokens by which a row may be padded, and tokens that do not count."""
-_MASK = "attention_mask"
-_SEQUENCES = ("input_ids", _MASK, "token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")
+_MASK, _TYPES = "attention_mask", "token_type_ids"
+_SEQUENCES = ("input_ids", _MASK, _TYPES, "mm_token_type_ids", "image_embeds_position_mask")
 """Inputs that have an entry for each token of the prompt."""
 _SEEN_PICTURES = "cross_attention_mask"
 """The pictures that each token of the prompt sees, ``[sample, token, picture, tile]``: the answer sees those that the
@@ -73,15 +73,17 @@ def joined_inputs(rows: Sequence[Prepared], pad_id: int, packs_pictures: bool = 
     return replace(first, inputs=inputs, rows=len(rows), lengths=tuple(lengths) if is_padded else ())
 
 
-def extended_inputs(tensors: CheckpointInputs, answer: Tensor) -> dict[str, Any]:
-    """Returns the inputs of prompt and answer as one sequence: ones in the mask, zeros in types of tokens.
+def extended_inputs(tensors: CheckpointInputs, answer: Tensor, answer_type: int = 0) -> dict[str, Any]:
+    """Returns the inputs of prompt and answer as one sequence: ones in the mask, zeros in types of modalities.
 
     ``answer``: ids ``[row, token]``, which stand right behind the prompt of each row, before what it is padded with.
+    ``answer_type``: see `Family.answer_type`.
     """
     inputs = tensors.inputs
     extended = dict(inputs)
+    fillings = {_MASK: 1, _TYPES: answer_type}
     for name in filter(inputs.__contains__, _SEQUENCES):
-        tail = answer if name == "input_ids" else torch.full_like(answer, int(name == _MASK))
+        tail = answer if name == "input_ids" else torch.full_like(answer, fillings.get(name, 0))
         extended[name] = _inserted(inputs[name], tail.to(inputs[name].dtype), tensors.lengths)
     if _SEEN_PICTURES in inputs:
         mask, ends = inputs[_SEEN_PICTURES], tensors.lengths or [inputs[_SEEN_PICTURES].shape[1]] * len(answer)

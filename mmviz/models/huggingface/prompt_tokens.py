@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmviz.models.huggingface.families import Family
-from mmviz.types import Chars, MmvizError, Modality, Sample, Token, VideoPatch
+from mmviz.models.huggingface.template_limits import limited_prompt
+from mmviz.types import Chars, MmvizError, Modality, Notice, Sample, Token, VideoPatch
 
 _LONGEST_END = 12
 """Characters that a processor may put after a prompt."""
+_MARK = "\ue000"
+"""A character of no alphabet, behind a question whose place in a prompt is looked for."""
 
 
 @dataclass(frozen=True)
@@ -21,21 +25,40 @@ class Prompt:
     """The whole prompt, with one placeholder for each picture and sound."""
     question: str
     """The part of it that the user wrote."""
+    after: int = 0
+    """Characters that follow it there."""
     has_video: bool = False
     """Whether the frames of a video are one video in it, for the processor of videos, and not pictures."""
 
 
-def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = "", template: str = "") -> Prompt:
+def own_template(processor: Any) -> str:
+    """Returns the chat template of a checkpoint; "" where it has none."""
+    owners = (processor, getattr(processor, "tokenizer", None))
+    return str(next(filter(None, (getattr(owner, "chat_template", None) for owner in owners)), ""))
+
+
+def chat_prompt(
+    processor: Any, family: Family, sample: Sample, system: str = "", template: str = "",
+    written: dict[str, str] | None = None,
+) -> Prompt:  # fmt: skip
     """Returns the prompt for what is in ``sample``: by a chat template in Jinja, or by the family's plain prompt.
 
+    ``written``: the prompts that this template made of other samples, by its variables; a new one is added.
+
     The frames of a video are pictures where the processor has none for videos, or the template no place for one. Raises
-    ``MmvizError`` (``hf-template``) where it cannot be filled in.
+    ``MmvizError`` where it cannot be filled in (``hf-template``), or takes too much (``hf-template-limit``).
     """
-    if is_video(sample) and getattr(processor, "video_processor", None) is not None:
-        prompt = _prompt(processor, family, sample, system, template, has_video=True)
-        if prompt.text.count(str(getattr(processor, "video_token", ""))) == 1:
-            return prompt
-    return _prompt(processor, family, sample, system, template)
+    question = sample.text or ""
+
+    def text_for(question: str, has_video: bool) -> str:
+        asked = replace(sample, text=question)
+        return _prompt_text(processor, family, asked, system, template, {} if written is None else written, has_video)
+
+    has_video = is_video(sample) and getattr(processor, "video_processor", None) is not None
+    text = text_for(question, has_video)
+    if has_video and text.count(str(getattr(processor, "video_token", ""))) != 1:
+        has_video, text = False, text_for(question, has_video=False)
+    return Prompt(text, question, _after(text, question, lambda marked: text_for(marked, has_video)), has_video)
 
 
 def is_video(sample: Sample) -> bool:
@@ -44,9 +67,27 @@ def is_video(sample: Sample) -> bool:
     return bool(parts) and all(isinstance(part, VideoPatch) for part in parts)
 
 
-def _prompt(
-    processor: Any, family: Family, sample: Sample, system: str, template: str, has_video: bool = False
-) -> Prompt:  # fmt: skip
+def _after(text: str, question: str, text_for: Callable[[str], str]) -> int:
+    """Returns how many characters follow the question in the prompt ``text``; ``text_for`` returns that of another."""
+    asked = _repeated(text, question)
+    place = text.rfind(asked)
+    if asked and place != text.find(asked):  # the template has such words, too
+        marked = text_for(question + _MARK)
+        after = len(marked) - marked.rfind(_MARK) - 1
+        if _MARK in marked and text[: len(text) - after].endswith(asked):
+            return after
+    return len(text) - place - len(asked)
+
+
+def _repeated(text: str, question: str) -> str:
+    """Returns the question as a prompt repeats it: some templates leave out white space around it."""
+    return question if question in text else question.strip()
+
+
+def _prompt_text(
+    processor: Any, family: Family, sample: Sample, system: str, template: str, written: dict[str, str],
+    has_video: bool,
+) -> str:  # fmt: skip
     question = sample.text or ""
     pictures, sounds = (0 if given is None else max(1, len(given.parts)) for given in (sample.image, sample.audio))
     kind, pictures = ("video", 1) if has_video else ("image", pictures)
@@ -54,7 +95,7 @@ def _prompt(
     audio = str(getattr(processor, "audio_token", "")) * sounds
     if not template:
         plain = family.prompt or "{image}{audio}{text}"
-        return Prompt(plain.format(image=image, audio=audio, text=question), question, has_video)
+        return plain.format(image=image, audio=audio, text=question)
     content = [{"type": kind}] * pictures
     content += [{"type": "audio", "audio": ""}] * sounds
     content += [{"type": "text", "text": question}] if question else []
@@ -65,13 +106,26 @@ def _prompt(
         messages[-1]["content"] = f"{image}{audio}{question}"
         if system:
             messages[0]["content"] = system
+    if template != own_template(processor):
+        tokenizer = getattr(processor, "tokenizer", processor)
+        given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
+        variables = tokenizer.special_tokens_map | given
+        key = json.dumps(variables)
+        if key not in written:
+            written[key] = limited_prompt(template, variables)
+        return written[key]
     try:
         text = processor.apply_chat_template(
             messages, chat_template=template, add_generation_prompt=True, tokenize=False
         )
     except Exception as problem:  # Jinja and the template itself raise what they like
         raise MmvizError("hf-template", why=f"{type(problem).__name__}: {problem}"[:200]) from problem
-    return Prompt(str(text), question, has_video)
+    return str(text)
+
+
+def question_notices(text: str, question: str) -> tuple[Notice, ...]:
+    """Returns a notice where the prompt ``text`` does not hold the question, whose words then have no places in it."""
+    return () if question.strip() in text else (Notice("hf-question-changed"),)
 
 
 def placeholder_ids(processor: Any) -> dict[int, Modality]:
@@ -98,6 +152,7 @@ def prompt_tokens(
     ``offsets``: the characters of each token in what was tokenized, or None where the tokenizer does not tell.
     """
     first_of_text = 0 if offsets is None else _first_of_last_text(offsets)
+    before = prompt.question.index(_repeated(prompt.text, prompt.question))
     start, end = _question_span(tokenizer, ids[first_of_text:], offsets and offsets[first_of_text:], prompt)
     tokens = []
     for number, token_id in enumerate(ids):
@@ -110,7 +165,7 @@ def prompt_tokens(
         first, last = (int(edge) for edge in edges)
         first, last = max(first, start), min(last, end)
         if first < last:
-            chars = Chars(first - start, last - start)
+            chars = Chars(first - start + before, last - start + before)
             tokens.append(Token(Modality.TEXT, prompt.question[chars.start : chars.end], chars))
         else:
             tokens.append(Token(Modality.SPECIAL, label))
@@ -133,19 +188,19 @@ def _first_of_last_text(offsets: Sequence[tuple[int, int]]) -> int:
 
 def _question_span(
     tokenizer: Any, ids: Sequence[int], offsets: Sequence[tuple[int, int]] | None, prompt: Prompt
-) -> tuple[int, int]:
+) -> tuple[int, int]:  # fmt: skip
     """Returns where the question stands in what was tokenized: counted from the end, as placeholders grow before it.
 
-    Returns an empty span where the tokens there are not those of the question.
+    Returns an empty span where the prompt lacks it, or the tokens there are not those of the question.
     """
-    if not prompt.question or offsets is None:
+    question = _repeated(prompt.text, prompt.question)
+    if not question or offsets is None or question not in prompt.text:
         return 0, 0
     length = max(int(last) for _, last in offsets)
-    after = len(prompt.text) - prompt.text.rindex(prompt.question) - len(prompt.question)
-    wanted = "".join(prompt.question.split()).casefold()  # some tokenizers write all in small letters
+    wanted = "".join(question.split()).casefold()  # some tokenizers write all in small letters
     for more in range(_LONGEST_END):
-        end = length - after - more
-        start = end - len(prompt.question)
+        end = length - prompt.after - more
+        start = end - len(question)
         inside = [token_id for token_id, (a, b) in zip(ids, offsets, strict=True) if a < end and b > start and a < b]
         if start >= 0 and "".join(str(tokenizer.decode(inside)).split()).casefold() == wanted:
             return start, end
