@@ -18,9 +18,8 @@ from mmviz.backends import Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.layer_progress import layer_listener
 from mmviz.backends.local.batches import SAMPLES, call_settings
 from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
-from mmviz.backends.local.forward import StageTimer
 from mmviz.backends.local.loaded_models import LoadedModels
-from mmviz.backends.local.machine import device_name, machine
+from mmviz.backends.local.machine import machine
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.remembered_sites import forget_sites
 from mmviz.backends.local.run_request import run_request
@@ -152,7 +151,7 @@ class LocalBackend:
             try:
                 return run_together(
                     lambda changes: self._models.for_request(requests[0], changes), running,
-                    lambda: all(stops[number]() for number in running), self._made_by,
+                    lambda: all(stops[number]() for number in running),
                 )  # fmt: skip
             except KeyboardInterrupt:
                 raise
@@ -226,7 +225,7 @@ class LocalBackend:
         """
         for smaller in (request, replace(request, relevance=False, depends_on=False)):
             try:
-                record = run_request(self._models, smaller, stop, self._made_by, self._cache.put)
+                record = run_request(self._models, smaller, stop, self._cache.put)
             except torch.OutOfMemoryError:
                 pass
             else:
@@ -240,12 +239,6 @@ class LocalBackend:
         self._cpu = self._cpu or LocalBackend("cpu")
         records = self._cpu.run([request], stop=stop)
         return _with_notice(records[0], "memory-cpu") if records else None
-
-    def _made_by(self, timer: StageTimer) -> dict[str, Any]:
-        """Returns what a record tells of this machine, and the times of its run."""
-        return {
-            "device": self.device, "device_name": device_name(self.device), "milliseconds": timer.milliseconds,
-        }  # fmt: skip
 
 
 def _with_notice(record: AttentionRecord, code: str) -> AttentionRecord:

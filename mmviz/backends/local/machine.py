@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
+
+from mmviz.models.module_weights import input_device
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -24,3 +28,9 @@ def device_name(device: str) -> str:
         return str(torch.cuda.get_device_name(device))
     threads = torch.get_num_threads()
     return f"{platform.machine()} CPU, {threads} thread" + ("s" if threads != 1 else "")
+
+
+def made_on(module: nn.Module, milliseconds: Mapping[str, float]) -> dict[str, Any]:
+    """Returns what a record tells of the machine: where ``module`` ran, and the times of the stages of its run."""
+    device = str(input_device(module))
+    return {"device": device, "device_name": device_name(device), "milliseconds": dict(milliseconds)}
