@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from mmviz.backends.local.batches import SAMPLES, call_settings
 from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
 from mmviz.backends.local.isolated_run import full_float32, isolated_run
 from mmviz.backends.local.loaded_models import LoadedModels
-from mmviz.backends.local.machine import machine
+from mmviz.backends.local.machine import free_memory, lacks_memory, machine
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.remembered_sites import forget_sites
 from mmviz.backends.local.run_request import run_request
@@ -149,9 +148,9 @@ class LocalBackend:
                 )  # fmt: skip
             except KeyboardInterrupt:
                 raise
-            except torch.OutOfMemoryError:
-                self._most_samples = max(1, len(running) // 2)
             except BaseException as problem:  # each then runs by itself, which tells whose it is
+                if lacks_memory(problem):
+                    self._most_samples = max(1, len(running) // 2)
                 _log.info("a shared call failed: %s", type(problem).__name__)
         return {}
 
@@ -217,19 +216,20 @@ class LocalBackend:
     def _run_in_memory(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request. Where the GPU has too little memory it is run again without relevance, then on the CPU.
 
-        Each attempt begins outside the ``except`` block, whose traceback would keep the tensors of the failed attempt.
+        A sweep has then been tried in calls of a single row. Each attempt begins outside the ``except`` block, whose
+        traceback would keep the tensors of the failed attempt.
         """
         for smaller in (request, replace(request, relevance=False, depends_on=False)):
             try:
                 record = run_request(self._models, smaller, stop, self._cache.put)
-            except torch.OutOfMemoryError:
-                pass
+            except Exception as problem:
+                if not lacks_memory(problem):
+                    raise
             else:
                 return record if record is None or smaller is request else _with_notice(record, "memory-smaller")
             self._cache.clear()
             self._models.drop_shuffled()
-            gc.collect()
-            torch.cuda.empty_cache()
+            free_memory()
         if request.model not in CATALOGUE:
             raise MmvizError("memory-own")
         self._cpu = self._cpu or LocalBackend("cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 from collections.abc import Mapping
 from typing import Any
@@ -34,3 +35,14 @@ def made_on(module: nn.Module, milliseconds: Mapping[str, float]) -> dict[str, A
     """Returns what a record tells of the machine: where ``module`` ran, and the times of the stages of its run."""
     device = str(input_device(module))
     return {"device": device, "device_name": device_name(device), "milliseconds": dict(milliseconds)}
+
+
+def free_memory() -> None:
+    """Gives what no tensor holds any more back to the GPU, after a call that had too little memory."""
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def lacks_memory(problem: BaseException) -> bool:
+    """Returns whether a GPU had too little memory, as torch says it or as the error in a user's code that it caused."""
+    return isinstance(problem, torch.OutOfMemoryError) or isinstance(problem.__cause__, torch.OutOfMemoryError)
