@@ -1,4 +1,4 @@
-"""A run leaves torch's random generators and TF32 as they were, and draws the same whoever runs beside it."""
+"""A run leaves torch's random generators and TF32 as they were, and draws the same whatever runs beside it."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def settings() -> tuple[bool, bool]:
 
 
 def test_tf32_is_off_during_a_run_and_as_before_after_it(tf32: None) -> None:
-    seen: list[tuple[bool, bool]] = []
-    backend = backend_of(Drawing(lambda: seen.append(settings())))
+    during: list[tuple[bool, bool]] = []
+    backend = backend_of(Drawing(lambda: during.append(settings())))
     mmviz.LocalBackend("cuda")
     assert settings() == (True, True), "nothing has run yet"
     plain(backend)
-    assert seen == [(False, False)] and settings() == (True, True)
+    assert during == [(False, False)] and settings() == (True, True)
     refused(backend)
     assert settings() == (True, True)
 

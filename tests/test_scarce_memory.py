@@ -39,7 +39,7 @@ def swept(backend: mmviz.LocalBackend, model: str, sample: Sample, **options: An
     return backend.run([Request(model, sample, sweep=tuple(VARIANTS[:6]), **options)])[0]
 
 
-class Kept:
+class Earlier:
     """What is kept of an earlier run."""
 
     nbytes = 1
@@ -48,7 +48,7 @@ class Kept:
 def test_a_call_with_too_little_memory_is_halved_and_earlier_runs_are_kept() -> None:
     scarce = Scarce(2)
     backend, plenty = backend_of(scarce), backend_of(Layers())
-    backend._cache.put("earlier", Kept())  # type: ignore[arg-type]
+    backend._cache.put("earlier", Earlier())  # type: ignore[arg-type]
     record = swept(backend, "own", SAMPLE, relevance=True)
     assert record.sweep is not None and record.relevance is not None, "it is not run again without relevance"
     expected = swept(plenty, "own", SAMPLE).sweep
@@ -56,7 +56,7 @@ def test_a_call_with_too_little_memory_is_halved_and_earlier_runs_are_kept() -> 
     np.testing.assert_allclose(record.sweep, expected, atol=1e-5)
     assert not {"memory-smaller", "memory-cpu"} & {notice.code for notice in record.notices}
     assert scarce.calls[:4] == [1, 6, 3, 2] and max(scarce.calls[3:]) == 2, "the run, halves, and no more of those"
-    assert isinstance(backend._cache.get("earlier"), Kept)
+    assert isinstance(backend._cache.get("earlier"), Earlier)
 
 
 def test_a_model_that_mmviz_knows_is_halved_too(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
