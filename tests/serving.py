@@ -145,7 +145,10 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 def http_response(body: bytes, status: int = 200, **headers: str) -> bytes:
-    """Returns an HTTP response with the header of this protocol's version, unless ``headers`` replace it."""
-    fields = {"mmviz_protocol": str(wire.PROTOCOL), "content_length": str(len(body)), **headers}
+    """Returns an HTTP response with the header of this protocol's version, unless ``headers`` replace it.
+
+    The connection ends with it, as uvicorn answers a client that wants no other response.
+    """
+    fields = {"mmviz_protocol": str(wire.PROTOCOL), "content_length": str(len(body)), "connection": "close", **headers}
     lines = [f"HTTP/1.1 {status} X", *(f"{name.replace('_', '-')}: {value}" for name, value in fields.items() if value)]
     return "\r\n".join([*lines, "", ""]).encode() + body

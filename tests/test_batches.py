@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
+from mmviz.backends.local.isolated_run import isolated_run
 from mmviz.backends.local.padding import without_padding
 from mmviz.backends.ray import Replica
 from mmviz.backends.remote import RemoteBackend
@@ -340,7 +341,7 @@ def test_clients_of_a_service_share_calls_and_get_their_own_records(backend: Loc
     requests = [Request("trio", sample) for sample in samples()[:3]]
     alone = [backend.run([request])[0] for request in requests]
     with running_service(backend) as url, ThreadPoolExecutor(6) as pool:
-        with backend._lock:  # so that all of them wait before the first run begins
+        with isolated_run("cpu"):  # so that all of them wait before the first run begins
             futures = [pool.submit(RemoteBackend(url, deadline=60).run, [request]) for request in requests * 3]
             wait_until(lambda: pool._work_queue.qsize() == 3, "the clients did not start")
         records = [future.result(60)[0] for future in futures]

@@ -435,3 +435,42 @@ def test_the_example_of_the_documentation_shows_the_text_that_fits_best() -> Non
     best = run.record.answers[0].label
     assert [token.label for token in run.record.streams["texts"]] == (best.split() + ["[PAD]"])[:3]
     assert len(run.record.maps) == 4 and len(run.record.streams["image"]) == 16
+
+
+class OnAGpu(nn.Parameter):
+    """A parameter that says that it lies on the second GPU."""
+
+    device = torch.device("cuda:1")  # type: ignore[assignment]
+
+
+class Sent(Tensor):
+    """An input that remembers where it was sent."""
+
+    sent_to: object = None
+
+    def to(self, *args: Any, **_: Any) -> Sent:  # type: ignore[override]
+        self.sent_to = args[0]
+        return self
+
+
+def test_inputs_go_to_where_the_module_lies_now() -> None:
+    x = drawn(1, 5, 8).as_subclass(Sent)
+    own = mmviz.CustomModel(nn.Linear(8, 2), lambda sample: (x, list("abcde")), ["yes", "no"])
+    own.prepare(mmviz.make_sample(text="a"))
+    assert (own.device, x.sent_to) == ("cpu", "cpu")
+    for name, parameter in list(own.module.named_parameters()):  # as module.to("cuda:1") of its owner does
+        setattr(own.module, name, Tensor._make_subclass(OnAGpu, parameter.detach(), False))
+    own.prepare(mmviz.make_sample(text="a"))
+    assert (own.device, x.sent_to) == ("cuda:1", "cuda:1")
+
+
+def test_a_record_names_the_device_of_the_model_that_ran() -> None:
+    tokens = [str(number) for number in range(16)]
+    own = mmviz.CustomModel(
+        Attending(2), lambda sample: (drawn(1, 16, 8), tokens), ["yes", "no"], answer_token=-1, batches=True
+    )
+    backend, request = mmviz.LocalBackend("cuda", {"own": own}), Request("own", mmviz.make_sample(text="a"))
+    for count in (1, 2):
+        for record in backend.run([request] * count):
+            assert record.made_by["device"] == "cpu" and "CPU" in record.made_by["device_name"]
+            assert record.made_by.get("batch_size", 1) == count

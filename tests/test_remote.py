@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ TOY = Request("toy", Sample(text="left both"))
 RECORD = wire.record_to_bytes(text_record("left"))
 NOT_HTTP = b"\0\r\n\r\n"
 Respond = Callable[[socket.socket], None]
+SOON = 4.0
+"""Seconds in which a call is cut on a loaded machine; what the faulty server sends takes 5."""
 
 
 def _bomb() -> bytes:
@@ -47,9 +50,10 @@ def _drip(connection: socket.socket) -> None:
         time.sleep(0.05)
 
 
-def _drip_body(connection: socket.socket) -> None:
+def _drip_body(connection: socket.socket, report: Callable[[int], None] = lambda sent: None) -> None:
     connection.sendall(http_response(b"", content_length="100000"))
-    for _ in range(100):
+    for sent in range(100):
+        report(sent)
         connection.sendall(b"x")
         time.sleep(0.05)
 
@@ -79,14 +83,28 @@ FAULTS: dict[str, tuple[Respond, str, str, int]] = {
 """What the server does, the error code, the reason in it, and the number of attempts."""
 
 
+def test_a_stop_ends_an_answer_while_its_body_arrives() -> None:
+    has_begun = threading.Event()
+
+    def respond(connection: socket.socket) -> None:
+        _drip_body(connection, lambda sent: has_begun.set() if sent == 10 else None)
+
+    with faulty_server(respond) as (url, _):
+        begin = time.monotonic()
+        assert RemoteBackend(url, deadline=20.0).run([TOY], stop=has_begun.is_set) == ()
+        assert time.monotonic() - begin < SOON, "the body takes longer"
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_has_its_error(fault: str) -> None:
     respond, code, reason, attempts = FAULTS[fault]
     with faulty_server(respond) as (url, times):
         remote = RemoteBackend(url, deadline=1.0 if code == "backend-late" else 20.0)
+        begin = time.monotonic()
         with pytest.raises(MmvizError) as error:
             remote.run([TOY])
         assert error.value.code == code and len(times) == attempts
+        assert code != "backend-late" or time.monotonic() - begin < SOON
         assert reason in (error.value.parameters.get("why", ""), error.value.parameters.get("version", ""))
 
 

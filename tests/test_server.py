@@ -120,6 +120,16 @@ REQUEST: dict[str, Any] = {
 """The header of a good request."""
 PIXELS, WAVE = np.zeros((4, 4, 3), np.uint8), np.zeros(8_000, np.float32)
 HUGE_IMAGE, LOW_RATE = {"width": "9", "height": 1e9}, {"rate": 8_000, "seconds": 1}
+
+
+def sheet(parts: list[dict[str, list[float]]]) -> bytes:
+    """Returns a request with pictures on a sheet of four pixels a side."""
+    image = {"width": 4, "height": 4, "parts": parts}
+    return pack_npz(REQUEST | {"model": "toy", "image": image}, {"image": PIXELS})
+
+
+CELLS = [(x, y) for y in range(4) for x in range(4)]
+FRAME = [0, 0, 4, 4]
 BAD_BODIES = {
     "nothing": b"", "junk": b"junk", "an empty archive": b"PK\5\6" + b"\0" * 18, "an empty header": pack_npz({}, {}),
     "protocol alone": pack_npz({"protocol": wire.PROTOCOL}, {}),
@@ -131,6 +141,14 @@ BAD_BODIES = {
     "seed": pack_npz(REQUEST | {"seed": -1}, {}),
     "sweep": pack_npz(REQUEST | {"sweep": [[]] * (wire.MAX_SWEEP + 1)}, {}),
     "image": pack_npz(REQUEST | {"image": HUGE_IMAGE}, {"image": PIXELS}),
+    "too many pictures": sheet([{"picture": [0, 0, 4, 4, 1]}] * 17),
+    "pictures that overlap": sheet([{"picture": [0, 0, 3, 4, 1]}, {"picture": [2, 3, 4, 4, 2]}]),
+    "an empty picture": sheet([{"picture": [0, 0, 2, 4, 1]}, {"picture": [2, 0, 2, 4, 2]}]),
+    "a frame of no time": sheet([{"video": [*FRAME, 0, 0]}]),
+    "a frame that ends before it begins": sheet([{"video": [*FRAME, 2, 1]}]),
+    "a frame before the video": sheet([{"video": [*FRAME, -1, 1]}]),
+    "a frame without end": sheet([{"video": [*FRAME, 0, float("inf")]}]),
+    "a frame shorter than any": sheet([{"video": [*FRAME, 0, 1e-9]}]),
     "audio": pack_npz(REQUEST | {"audio": LOW_RATE}, {"audio": WAVE}),
 }  # fmt: skip
 
@@ -147,6 +165,12 @@ def test_records_to_forget_are_named_by_their_ids(url: str, body: bytes) -> None
 
 def test_the_header_of_the_bad_requests_is_good_otherwise(url: str) -> None:
     assert _call(url, "/v1/runs", "POST", pack_npz(REQUEST, {}))[0] == 200
+
+
+def test_pictures_that_fill_a_sheet_are_taken(url: str) -> None:
+    parts = [{"picture": [x, y, x + 1, y + 1, number + 1]} for number, (x, y) in enumerate(CELLS)]
+    for body in (sheet(parts), sheet([{"video": [0, 0, 2, 4, 0, 0.5]}, {"video": [2, 0, 4, 4, 0.5, 1]}])):
+        assert _error(_call(url, "/v1/runs", "POST", body)) == (422, "several-inputs"), "the model takes one picture"
 
 
 def test_inputs_are_checked_again(url: str) -> None:

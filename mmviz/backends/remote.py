@@ -157,9 +157,9 @@ class RemoteBackend:
         largest: int, seconds: float,
     ) -> T:  # fmt: skip
         connection = http.client.HTTPConnection(self._name, self._port)
-        watch = _Watch(connection, end, stop)
+        watch = _Watch(end, stop)
         try:
-            self._connect(connection, end)
+            self._connect(connection, watch, end)
             response = self._send(connection, method, path, body)
             data = _read_body(response, largest)
         except (OSError, http.client.HTTPException) as problem:
@@ -179,13 +179,15 @@ class RemoteBackend:
             raise MmvizError("backend-late", host=self.host, seconds=seconds)
         return self._parse(response, data, read)
 
-    def _connect(self, connection: http.client.HTTPConnection, end: float) -> None:
+    def _connect(self, connection: http.client.HTTPConnection, watch: _Watch, end: float) -> None:
         timeout = max(0.01, end - time.monotonic())
         plain = socket.create_connection((self._name, self._port), min(CONNECT_TIMEOUT, timeout))
         connection.sock = plain
+        watch.cuts(plain)
         if self._context is not None:
             encrypted = self._context.wrap_socket(plain, server_hostname=self._name, do_handshake_on_connect=False)
             connection.sock = encrypted
+            watch.cuts(encrypted)  # the plain socket has handed its connection over
             encrypted.do_handshake()
         connection.sock.settimeout(max(0.01, end - time.monotonic()))
 
@@ -231,8 +233,9 @@ class _Watch:
     That wakes the reader even where the server sends a byte now and then.
     """
 
-    def __init__(self, connection: http.client.HTTPConnection, end: float, stop: Stop):
-        self._connection, self._end, self._stop = connection, end, stop
+    def __init__(self, end: float, stop: Stop):
+        self._end, self._stop = end, stop
+        self._sock: socket.socket | None = None
         self._finished = threading.Event()
         self.is_late, self._is_stopped = False, False
         threading.Thread(target=self._run, daemon=True).start()
@@ -241,6 +244,12 @@ class _Watch:
         """Raises ``_Stopped`` where the call was stopped."""
         if self._is_stopped:
             raise _Stopped
+
+    def cuts(self, sock: socket.socket) -> None:
+        """Names the socket to cut: `http.client` forgets its own once the header of the last response is there."""
+        self._sock = sock
+        if self.is_late or self._is_stopped:  # while there was none
+            _shut_down(sock)
 
     def finish(self) -> None:
         """Ends the watch: the call is over."""
@@ -254,8 +263,8 @@ class _Watch:
                 return
             self._is_stopped = self._stop()
             self.is_late = time.monotonic() >= self._end
-        if self._connection.sock is not None:
-            _shut_down(self._connection.sock)
+        if self._sock is not None:
+            _shut_down(self._sock)
 
 
 def _read_body(response: http.client.HTTPResponse, largest: int) -> bytes | None:

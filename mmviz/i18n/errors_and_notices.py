@@ -60,6 +60,9 @@ SENTENCES: dict[str, str] = {
     "head-batch": "Heads are ablated for {count} samples, but the captured attention has a batch size of {batch}.",
     "norms-projection": "Value-weighted attention is left out: no linear projection was found after the heads of "
     "{name}.",
+    "norms-windows": "Value-weighted attention is left out: it is computed for whole sequences, and {name} attends "
+    "within windows.",
+    "steps-windows": "The steps are left out: they are shown for whole sequences, and {name} attends within windows.",
     "steps-shape": "The shapes of the recorded vectors do not match ({part}), so the attention steps cannot be "
     "recomputed.",
     "steps-long": "The steps of {name} are left out: they are kept for up to {limit} tokens.",

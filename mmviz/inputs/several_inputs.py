@@ -9,10 +9,18 @@ import numpy as np
 
 from mmviz.inputs.audio import MAX_SECONDS, MIN_SECONDS
 from mmviz.inputs.image import MAX_KEPT_SIDE
-from mmviz.types import AudioInput, ImageInput, InputError, Notice, PictureBox, PixelBox, Seconds, VideoPatch
+from mmviz.types import (
+    MAX_PICTURES,
+    AudioInput,
+    ImageInput,
+    InputError,
+    Notice,
+    PictureBox,
+    PixelBox,
+    Seconds,
+    VideoPatch,
+)
 
-MAX_PICTURES = 16
-"""Pictures, or frames of a video, of one sample."""
 _GAP, _GREY = 8, 128
 """Pixels between pictures, and their value."""
 _SHAPE = 2.0

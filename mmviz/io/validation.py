@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from mmviz.types import (
+    MAX_PICTURES,
     AttentionMap,
     AttentionRecord,
     Chars,
@@ -18,6 +20,7 @@ from mmviz.types import (
     Sample,
     Seconds,
     Token,
+    VideoPatch,
     location_numbers,
 )
 
@@ -39,10 +42,23 @@ def check_sample(sample: Sample) -> None:
     if sample.image is not None:
         for side in (sample.image.width, sample.image.height):
             check_index(side - 1, _MAX_SIDE)
+        _check_pictures(sample.image.parts)
     if sample.audio is not None:
         check_index(sample.audio.rate - 1, _MAX_SIDE)
         _check_number(sample.audio.seconds, 1e-6, 1e6)
     _check_notices(sample.notices)
+
+
+def _check_pictures(parts: Sequence[PixelBox]) -> None:
+    """Checks that there are no more pictures on a sheet than mmviz takes, and that each lies beside the others."""
+    if len(parts) > MAX_PICTURES:
+        raise ValueError("parts")
+    for a, b in combinations(parts, 2):
+        if a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1:
+            raise ValueError("parts")
+    ends = [part.end for part in parts if isinstance(part, VideoPatch)]
+    if ends:
+        _check_number(max(ends), 1e-3, 1e6)  # the clock of video processors counts milliseconds
 
 
 def check_record(record: AttentionRecord) -> None:

@@ -60,8 +60,8 @@ class CustomModel:
         batches: Whether samples may share a call: their inputs are joined along the first axis where all shapes are
             equal, the module returns a row of logits for each, and no row depends on another.
 
-    A module whose weights are spread over several devices is not moved; its inputs go to the device of the first
-    parameter. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
+    Inputs go to the device of the module's first parameter. A module whose weights are spread over several devices is
+    not moved. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
     ``own-pattern``, ``own-required-name``, ``lens-path``.
     """
 
@@ -92,7 +92,6 @@ class CustomModel:
         for option, patterns in (("streams", streams or {}), ("pairs", pairs or {})):
             _check_patterns(module, option, patterns)
         self.required = tuple(_modality(value) for value in ([required] if isinstance(required, str) else required))
-        self.device = "cpu"
         self._prepare, self._logits = prepare, logits
         details = {"required": [str(modality) for modality in self.required]} if self.required else {}
         self._writes = callable(getattr(answers, "decode", None))
@@ -100,13 +99,15 @@ class CustomModel:
         labels = answer_labels(answers, module)
         self.card = Card(name, name, about, trained, labels, weights_digest(module), details)
 
+    @property
+    def device(self) -> str:
+        """The device of the module's inputs, wherever it lies now: its owner may move it."""
+        return str(input_device(self.module))
+
     def to(self, device: str) -> CustomModel:
         """Moves the module to ``device`` and returns the model; one that is spread over devices stays where it is."""
-        if is_spread(self.module):
-            self.device = str(input_device(self.module))
-            return self
-        self.device = device
-        self.module.to(device)
+        if not is_spread(self.module):
+            self.module.to(device)
         return self
 
     def prepare(self, sample: Sample) -> Prepared:
@@ -125,8 +126,7 @@ class CustomModel:
             raise MmvizError("own-prepare", kind=description(prepared))
         inputs, tokens = prepared
         streams, rows = split_rows(tokens)
-        device = input_device(self.module) if is_spread(self.module) else self.device
-        return Prepared(to_device(inputs, device), streams, answer_token=self._answer_token(streams), rows=rows)
+        return Prepared(to_device(inputs, self.device), streams, answer_token=self._answer_token(streams), rows=rows)
 
     def __call__(self, tensors: Any) -> Tensor:
         """Returns logits ``[answer]``. Raises ``MmvizError`` (``own-raised``, ``own-output``, ``own-logits``)."""

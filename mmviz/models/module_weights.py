@@ -27,7 +27,7 @@ def is_spread(module: nn.Module) -> bool:
 
 
 def input_device(module: nn.Module) -> torch.device:
-    """Returns the device that takes the inputs of a module whose weights are spread: that of the first parameter.
+    """Returns the device that takes the inputs of a module: that of the first parameter, without any of a buffer.
 
     An offloaded parameter, as the hooks of accelerate leave it, is computed with on the device that its hook names.
     """
@@ -38,4 +38,4 @@ def input_device(module: nn.Module) -> torch.device:
                 return parameter.device
             if hook_device is not None:
                 return torch.device(hook_device)
-    return torch.device("cpu")
+    return next((buffer.device for buffer in module.buffers() if not buffer.is_meta), torch.device("cpu"))

@@ -33,7 +33,7 @@ from mmviz.types.requests import (
     TokenGroup,
     UniformAttention,
 )
-from mmviz.types.samples import AudioInput, ImageInput, Sample
+from mmviz.types.samples import MAX_PICTURES, AudioInput, ImageInput, Sample
 from mmviz.types.stream_link import StreamLink
 from mmviz.types.tokens import (
     ABSENT,
@@ -59,6 +59,7 @@ __all__ = [
     "ABSENT",
     "ANSWER",
     "INPUT_MODALITIES",
+    "MAX_PICTURES",
     "MODALITIES",
     "TOLERANCE",
     "AblateHead",

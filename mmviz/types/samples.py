@@ -13,6 +13,9 @@ from mmviz.types.frozen import ValueSemantics, read_only
 from mmviz.types.short_repr import ShortRepr, call_repr, short
 from mmviz.types.tokens import PixelBox, Seconds
 
+MAX_PICTURES = 16
+"""Pictures, or frames of a video, of one sample."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageInput(ShortRepr, ValueSemantics):

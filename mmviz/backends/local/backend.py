@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,9 +16,9 @@ from mmviz.backends import Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.layer_progress import layer_listener
 from mmviz.backends.local.batches import SAMPLES, call_settings
 from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
-from mmviz.backends.local.forward import StageTimer
+from mmviz.backends.local.isolated_run import full_float32, isolated_run
 from mmviz.backends.local.loaded_models import LoadedModels
-from mmviz.backends.local.machine import device_name, machine
+from mmviz.backends.local.machine import free_memory, lacks_memory, machine
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.remembered_sites import forget_sites
 from mmviz.backends.local.run_request import run_request
@@ -51,7 +49,8 @@ def this_machine(spec: str | None = None) -> LocalBackend:
 
 
 class LocalBackend:
-    """Runs models in this process, one run at a time: torch's seed and the GPU's memory are shared by all threads.
+    """Runs models in this process, one run at a time, whatever the number of backends: torch's seed and the GPU's
+    memory are shared by all threads. A run leaves torch's random generators, and its setting of TF32, as they were.
 
     ``device`` is a torch device, None for the best one. ``models`` are custom models by the id under which they are
     requested, beside those of the catalogue.
@@ -63,12 +62,9 @@ class LocalBackend:
 
     def __init__(self, device: str | None = None, models: Mapping[str, Model] | None = None):
         self.device = device or best_device()
-        if self.device != "cpu":  # the parity checks need full float32
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self._cpu: LocalBackend | None = None
         self._models = LoadedModels(models or {}, self.device)
         self._cache = RetainedCaptures()
-        self._lock = threading.Lock()
         self._most_samples = SAMPLES
 
     def __reduce__(self) -> str:
@@ -114,11 +110,7 @@ class LocalBackend:
         """See `mmviz.backends.SharesCalls`."""
         with suppress(Exception):  # a model that cannot be loaded is refused when it is to run
             refuse_after_fork()
-            if self._models.is_loaded(request.model):  # without waiting for a run to end
-                return call_settings(self._models[request.model], request)
-            with self._lock:
-                model = self._models[request.model]
-            return call_settings(model, request)
+            return call_settings(self._models[request.model], request)  # waits for a run to end where it must be loaded
         return None
 
     def outcomes(
@@ -148,17 +140,17 @@ class LocalBackend:
         running = {number: request for number, request in enumerate(requests) if not stops[number]()}
         if len(running) < 2:
             return {}
-        with self._lock, self._models.modes(requests[0].model):
+        with isolated_run(self.device), self._models.modes(requests[0].model):
             try:
                 return run_together(
                     lambda changes: self._models.for_request(requests[0], changes), running,
-                    lambda: all(stops[number]() for number in running), self._made_by,
+                    lambda: all(stops[number]() for number in running),
                 )  # fmt: skip
             except KeyboardInterrupt:
                 raise
-            except torch.OutOfMemoryError:
-                self._most_samples = max(1, len(running) // 2)
             except BaseException as problem:  # each then runs by itself, which tells whose it is
+                if lacks_memory(problem):
+                    self._most_samples = max(1, len(running) // 2)
                 _log.info("a shared call failed: %s", type(problem).__name__)
         return {}
 
@@ -170,7 +162,7 @@ class LocalBackend:
     def model_checks(self, name: str, sample: Sample) -> dict[str, Any]:
         """Runs model ``name`` once, and returns what `mmviz.backends.local.model_checks.model_checks` finds."""
         refuse_after_fork()
-        with self._lock, self._models.modes(name):
+        with isolated_run(self.device), self._models.modes(name):
             return model_checks(self._models[name], sample)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
@@ -179,11 +171,13 @@ class LocalBackend:
         A flow reports the maps that it has gone through to the callback of
         `mmviz.backends.layer_progress.report_layers`.
         """
-        return self._retained(record_id).view(view, layer_listener())
+        with full_float32():
+            return self._retained(record_id).view(view, layer_listener())
 
     def exact(self, record_id: str) -> ExactAttention:
         """See `mmviz.backends.KeepsExact`. Raises ``CaptureError`` as `mmviz.capture.exact_tensors` does."""
-        return self._retained(record_id).exact()
+        with full_float32():
+            return self._retained(record_id).exact()
 
     def exact_nbytes(self, record_id: str) -> int:
         """See `mmviz.backends.KeepsExact`."""
@@ -211,7 +205,7 @@ class LocalBackend:
     def _run_alone(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request while no other runs. A model that ends the interpreter is reported as an error."""
         refuse_after_fork()
-        with self._lock, self._models.modes(request.model):
+        with isolated_run(self.device), self._models.modes(request.model):
             try:
                 return self._run_in_memory(request, stop)
             except (Exception, KeyboardInterrupt):
@@ -222,30 +216,25 @@ class LocalBackend:
     def _run_in_memory(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request. Where the GPU has too little memory it is run again without relevance, then on the CPU.
 
-        Each attempt begins outside the ``except`` block, whose traceback would keep the tensors of the failed attempt.
+        A sweep has then been tried in calls of a single row. Each attempt begins outside the ``except`` block, whose
+        traceback would keep the tensors of the failed attempt.
         """
         for smaller in (request, replace(request, relevance=False, depends_on=False)):
             try:
-                record = run_request(self._models, smaller, stop, self._made_by, self._cache.put)
-            except torch.OutOfMemoryError:
-                pass
+                record = run_request(self._models, smaller, stop, self._cache.put)
+            except Exception as problem:
+                if not lacks_memory(problem):
+                    raise
             else:
                 return record if record is None or smaller is request else _with_notice(record, "memory-smaller")
             self._cache.clear()
             self._models.drop_shuffled()
-            gc.collect()
-            torch.cuda.empty_cache()
+            free_memory()
         if request.model not in CATALOGUE:
             raise MmvizError("memory-own")
         self._cpu = self._cpu or LocalBackend("cpu")
         records = self._cpu.run([request], stop=stop)
         return _with_notice(records[0], "memory-cpu") if records else None
-
-    def _made_by(self, timer: StageTimer) -> dict[str, Any]:
-        """Returns what a record tells of this machine, and the times of its run."""
-        return {
-            "device": self.device, "device_name": device_name(self.device), "milliseconds": timer.milliseconds,
-        }  # fmt: skip
 
 
 def _with_notice(record: AttentionRecord, code: str) -> AttentionRecord:

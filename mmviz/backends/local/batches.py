@@ -21,11 +21,10 @@ from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.padding import padded, without_padding
 from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes, cuts_towers
 from mmviz.backends.local.stream_pairs import stream_pairs
-from mmviz.backends.local.tower_maps import of_each_call
+from mmviz.backends.local.tower_maps import norms_of
 from mmviz.capture import CaptureResult, capture
 from mmviz.capture.attention_call import SHORT_SEQUENCE
 from mmviz.capture.call_flows import OutputGradients
-from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
 from mmviz.models.nested_inputs import shapes
 from mmviz.models.protocol import BatchOutput
@@ -168,7 +167,7 @@ def _record(
     record = result.record(padded(prepared.streams, own, sizes), pairs=stream_pairs(model, request.pairs), batch=number)
     notices = [*prepared.notices, *record.notices]
     notices += routes.notices(result.all_attention_calls, number) if routes else ()
-    norms = of_each_call(lambda call: value_norms(call, number), result, notices) if request.norms else ()
+    norms = norms_of(result, record, number, notices) if request.norms else ()
     relevance = relevances(result, gradients, record, number) if gradients is not None else {}
     record = replace(record, notices=tuple(notices), norms=norms, **relevance)
     record = without_padding(record, {name: own[name] for name, size in sizes.items() if len(own[name]) < size})

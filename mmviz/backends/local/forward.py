@@ -23,12 +23,10 @@ from mmviz.backends.local.interventions import ablated_heads, intervene_for, rou
 from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.remembered_sites import remember_run
 from mmviz.backends.local.stream_pairs import stream_pairs
-from mmviz.backends.local.tower_maps import of_each_call, with_towers
+from mmviz.backends.local.tower_maps import norms_of, steps_of, with_towers
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import capture
-from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.retained_capture import RetainedCapture
-from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, Request, Token, as_tokens
 
@@ -95,8 +93,8 @@ def captured_run(
         in_tower = towers.all_attention_calls if towers is not None and in_towers else ()
         notices += routes.notices((*result.all_attention_calls, *in_tower), row or 0)
     logit = logits[shown_answer(prepared, logits)] if logits.numel() else None
-    norms = of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
-    steps = of_each_call(attention_tensors, result, notices) if request.steps else ()
+    norms = norms_of(result, record, row, notices) if request.norms and not record.is_long else ()
+    steps = steps_of(result, record, row, notices) if request.steps else ()
     record = replace(
         record, notices=tuple(notices), norms=norms, steps=steps, answer_log_probabilities=_as_row(log_p),
         **(relevances(result, logit, record, row) if request.relevance and logit is not None else {}),

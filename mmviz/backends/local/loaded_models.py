@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import torch
 
+from mmviz.backends.local.isolated_run import isolated_run
 from mmviz.backends.local.shuffled_weights import shuffle_parameters
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
@@ -21,7 +22,7 @@ class LoadedModels:
     """Models by the id under which they are requested.
 
     ``custom`` are models beside those of the catalogue. ``device`` is the torch device on which the catalogue's are
-    loaded. Not safe for threads: the backend locks.
+    loaded, while no run is made. Copies with shuffled weights are not safe for threads: the backend locks.
     """
 
     def __init__(self, custom: Mapping[str, Model], device: str):
@@ -33,13 +34,10 @@ class LoadedModels:
     def __getitem__(self, name: str) -> Model:
         """Returns a model, which is loaded first where it is not. Raises as `load_model`."""
         if name not in self._models:
-            with plain_modes():
-                self._models[name] = load_model(name, self._device)
+            with isolated_run(self._device), plain_modes():
+                if name not in self._models:  # another thread may have loaded it meanwhile
+                    self._models[name] = load_model(name, self._device)
         return self._models[name]
-
-    def is_loaded(self, name: str) -> bool:
-        """Returns whether a model is in memory."""
-        return name in self._models
 
     def cards(self) -> tuple[Card, ...]:
         """Returns the cards of all models, each with the id under which it is requested."""

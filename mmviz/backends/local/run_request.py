@@ -19,6 +19,7 @@ from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_st
 from mmviz.backends.local.interventions import intervene_for, routes_of
 from mmviz.backends.local.lens_pass import token_lens
 from mmviz.backends.local.loaded_models import LoadedModels
+from mmviz.backends.local.machine import made_on
 from mmviz.backends.local.prepare import changed_sample, prepare
 from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of, with_doubts
 from mmviz.backends.local.variants import sweep
@@ -28,13 +29,11 @@ from mmviz.types import AttentionRecord, Change, Notice, Request, Sample
 
 
 def run_request(
-    models: LoadedModels, request: Request, stop: Stop, made_by_machine: Callable[[StageTimer], dict[str, Any]],
-    retain: Callable[[str, Retained], None],
-) -> AttentionRecord | None:  # fmt: skip
+    models: LoadedModels, request: Request, stop: Stop, retain: Callable[[str, Retained], None]
+) -> AttentionRecord | None:
     """Returns the record of a request on its model; None where ``stop`` ended it.
 
-    ``made_by_machine`` returns what a record tells of the machine, ``retain`` keeps what views of a long record need,
-    by its id. Raises whatever the model does.
+    ``retain`` keeps what views of a long record need, by its id. Raises whatever the model does.
     """
     changes = request.changes
     model = with_options(models.for_request(request, ()), request)
@@ -97,7 +96,8 @@ def run_request(
             of_tokens = np.concatenate([record.answer_log_probabilities, of_tokens])
             record = replace(record, answer_log_probabilities=of_tokens)
         timer.end("sweep")
-    return finished_record(record, model, request, prepared, logits, table, made_by_machine(timer) | made_by)
+    told = made_on(model.module, timer.milliseconds) | made_by
+    return finished_record(record, model, request, prepared, logits, table, told)
 
 
 def _answering_like(

@@ -13,6 +13,7 @@ from mmviz.backends import Stop
 from mmviz.backends.local.batches import calls_of, run_batch
 from mmviz.backends.local.chosen_method import with_chosen_method
 from mmviz.backends.local.forward import StageTimer
+from mmviz.backends.local.machine import made_on
 from mmviz.backends.local.run_stages import finished_record, prepared_sample, variants_of
 from mmviz.backends.local.variants import sweep, sweeps
 from mmviz.models import Model, Prepared
@@ -21,12 +22,10 @@ from mmviz.types import AttentionRecord, Change, MmvizError, Request
 ModelFor = Callable[[Sequence[Change]], Model]
 
 
-def run_together(
-    model_for: ModelFor, requests: Mapping[int, Request], stop: Stop, made_by: Callable[[StageTimer], dict[str, Any]]
-) -> dict[int, AttentionRecord]:
+def run_together(model_for: ModelFor, requests: Mapping[int, Request], stop: Stop) -> dict[int, AttentionRecord]:
     """Returns the records of requests with the same settings, by number; none of those that must run by themselves.
 
-    ``model_for`` returns the model for the changes of a variant, ``made_by`` what a record tells of the machine.
+    ``model_for`` returns the model for the changes of a variant.
     Nothing where ``stop`` ended a sweep. Raises whatever the model does.
     """
     model, timer = model_for(()), StageTimer()
@@ -47,7 +46,8 @@ def run_together(
         if any(request.sweep for request in members):
             call_timer.end("sweep")
         for number, row, (record, logits), (table, left_in) in zip(numbers, rows, runs, tables, strict=True):
-            told = made_by(call_timer) | {"batch_size": len(rows)} | dict(record.made_by) | left_in
+            told = made_on(model.module, call_timer.milliseconds) | {"batch_size": len(rows)}
+            told |= dict(record.made_by) | left_in
             records[number] = finished_record(record, model, requests[number], row, logits, table, told)
     return records
 

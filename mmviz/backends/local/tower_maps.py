@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmviz.capture import AttentionCall, CaptureResult
 from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.value_norms import value_norms
+from mmviz.capture.windowed_attention import WindowedAttention
 from mmviz.models import CaptureTargets, Prepared
-from mmviz.types import AttentionRecord, CaptureError, Notice
+from mmviz.types import AttentionRecord, AttentionTensors, CaptureError, Notice
 
 T = TypeVar("T")
 
@@ -25,10 +29,11 @@ def with_towers(
     ``CaptureError`` where no map can be shown.
     """
     pairs = dict(zip(targets.modules, targets.pairs, strict=True))
-    of_towers = result.record(prepared.towers, pairs=pairs, batch=0 if result.samples() > 1 else None)
+    row = 0 if result.samples() > 1 else None
+    of_towers = result.record(prepared.towers, pairs=pairs, batch=row)
     notices = [*record.notices, *of_towers.notices]
-    norms = of_each_call(value_norms, result, notices) if record.norms else ()
-    steps = of_each_call(attention_tensors, result, notices) if record.steps else ()
+    norms = norms_of(result, of_towers, row, notices) if record.norms else ()
+    steps = steps_of(result, of_towers, row, notices) if record.steps else ()
     made_by = {
         **record.made_by,
         "routes": [*record.made_by["routes"], *of_towers.made_by["routes"]],
@@ -42,12 +47,37 @@ def with_towers(
     )  # fmt: skip
 
 
-def of_each_call(
-    function: Callable[[AttentionCall], T], result: CaptureResult, notices: list[Notice]
+def of_each_map(
+    function: Callable[[AttentionCall, int], T], result: CaptureResult, record: AttentionRecord, row: int | None,
+    notices: list[Notice], in_windows: str,
 ) -> tuple[T, ...]:  # fmt: skip
-    """Returns ``function`` of each attention call; nothing, and a notice with the reason, where any fails."""
+    """Returns ``function`` of the attention call behind each map of ``record``, and of its row that holds sample
+    ``row``; nothing, and a notice with the reason, where any fails.
+
+    ``in_windows`` is the code of the notice for attention within windows, each of which is a row of its own.
+    """
     try:
-        return tuple(function(call) for call in result.attention_calls())
+        values = []
+        for call_map in result.recorded_maps(record):
+            attention = call_map.attention(row or 0)
+            if isinstance(attention, WindowedAttention):
+                raise CaptureError(in_windows, name=call_map.group.module)
+            values.append(function(attention.call, attention.batch))
+        return tuple(values)
     except CaptureError as error:
         notices.append(Notice(error.code, error.parameters))
         return ()
+
+
+def norms_of(
+    result: CaptureResult, record: AttentionRecord, row: int | None, notices: list[Notice]
+) -> tuple[NDArray[np.float32], ...]:
+    """Returns the `value_norms` of sample ``row`` for each map of ``record``, as `of_each_map` does."""
+    return of_each_map(value_norms, result, record, row, notices, "norms-windows")
+
+
+def steps_of(
+    result: CaptureResult, record: AttentionRecord, row: int | None, notices: list[Notice]
+) -> tuple[AttentionTensors, ...]:
+    """Returns the `attention_tensors` of sample ``row`` for each map of ``record``, as `of_each_map` does."""
+    return of_each_map(attention_tensors, result, record, row, notices, "steps-windows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,6 +19,7 @@ from mmviz.backends.local.capture_options import HeadIndices, split_heads
 from mmviz.backends.local.forward import token_streams
 from mmviz.backends.local.interventions import WeightsHook, ablated_heads, intervene, weights_hook
 from mmviz.backends.local.joined_variants import joined_variants
+from mmviz.backends.local.machine import free_memory, lacks_memory
 from mmviz.backends.local.prepare import prepare_variants
 from mmviz.backends.local.route_cuts import Cuts, RouteFinder, blocked_routes, cut_routes, cuts_towers
 from mmviz.backends.local.written_answer import answer_logits
@@ -113,16 +115,36 @@ def _batch_key(changes: Sequence[Change]) -> tuple[Any, ...]:
 def _log_probabilities(
     model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int, stop: Stop, finder: RouteFinder
 ) -> Tensor | None:  # fmt: skip
-    """Returns log-probabilities ``[row, answer]`` in as few calls as the model can; None where ``stop`` ended it."""
+    """Returns log-probabilities ``[row, answer]`` in as few calls as the model can; None where ``stop`` ended it.
+
+    A call for which the GPU has too little memory is halved, and those after it have no more rows. Raises an
+    error that `lacks_memory` where it has too little for a single row.
+    """
     prepared = [row.prepared for row in rows]
-    batches = model.batches(prepared) if hasattr(model, "batches") else _batches(model, rows)
+    batches = deque(model.batches(prepared) if hasattr(model, "batches") else _batches(model, rows))
+    most = len(rows)
     by_row: dict[int, Tensor] = {}
     with torch.no_grad():
-        for numbers in batches:
+        while batches:
             if stop():
                 return None
-            members = [rows[number] for number in numbers]
-            block = _run_batch(model, members, hook, seed, finder) if len(members) > 1 else None
+            numbers = batches.popleft()
+            if len(numbers) > most:
+                batches.extendleft([numbers[most:], numbers[:most]])
+                continue
+            block, is_too_large = None, False
+            if len(numbers) > 1:
+                try:
+                    block = _run_batch(model, [rows[number] for number in numbers], hook, seed, finder)
+                except Exception as problem:
+                    if not lacks_memory(problem):
+                        raise
+                    is_too_large = True
+            if is_too_large:  # outside the except block, whose traceback would keep the tensors of the call
+                free_memory()
+                most = (len(numbers) + 1) // 2
+                batches.appendleft(numbers)
+                continue
             if block is not None:
                 by_row |= dict(zip(numbers, block, strict=True))
                 continue
@@ -186,13 +208,13 @@ def _run_batch(
         with intervene(model, [row.heads for row in rows], hook, routes):
             block = _batch_log_probabilities(model, tensors, len(rows))
     except MmvizError as error:
+        if lacks_memory(error):
+            raise
         if is_custom or (isinstance(error, CaptureError) and error.code in ("head-batch", "cut-shape")):
             return None
         raise
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:
-        if not hasattr(model, "batches"):
+    except Exception as problem:
+        if lacks_memory(problem) or not hasattr(model, "batches"):
             raise
         known[kind] = False  # some modules take no batch, and raise what they like; a row by itself tells what is wrong
         return None
@@ -225,9 +247,9 @@ def _run_joined(model: Any, rows: Sequence[Row], seed: int, finder: RouteFinder)
         return None if block is None else block.double().log_softmax(-1)
     try:
         logits = joined_variants(model, rows[0].prepared, cuts, finder)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # modules that take no more rows raise what they like; other ways to run tell what is wrong
+    except Exception as problem:  # modules that take no more rows raise what they like; other ways tell what is wrong
+        if lacks_memory(problem):
+            raise
         logits = None
     if logits is not None:
         block = logits.double().log_softmax(-1)
