@@ -99,7 +99,7 @@ def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
     state.error, state.open_panel = "", "own"
-    if st.session_state[widget] is not None:
+    if st.session_state[widget] not in (None, []):
         state.latest_widget[modality] = widget
         st.session_state[INPUTS[modality]] = True
         state.set_aside.discard(modality)
