@@ -63,8 +63,6 @@ LABELS: dict[str, str] = {
     "use-several": "This model takes several.",
     "use-video-help": "This model takes several pictures, or a video of up to 60 seconds (MP4, MOV, MKV, WebM, WMV), "
     "of which it sees some frames.",
-    "only-last-image": "This model takes one picture. The last of your {count} files is used.",
-    "only-last-audio": "This model takes one sound. The last of your {count} files is used.",
     "source-gallery": "from the gallery",
     "source-own": "yours",
     "source-own-several": "yours, {count} files",
