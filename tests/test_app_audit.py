@@ -6,6 +6,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from test_pointing_heads import write_folder
 
 from mmviz.app.pages.debug import audit as section
+from mmviz.app.pages.debug import pointing
 from mmviz.cli import _parser
 from mmviz.experiments.audit import Assessment
 from mmviz.experiments.modality_shapley import Effect
@@ -23,6 +25,7 @@ from mmviz.i18n.audit import audit_words
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import load_examples
 from mmviz.report.audit_report import Audit, meanings, rows, sentences, summary, table
+from mmviz.report.experiment_table import ExperimentTable
 from mmviz.report.pointing_table import heads_of
 from mmviz.report.pointing_table import sentences as pointing_sentences
 from mmviz.report.pointing_table import table as pointing_rows
@@ -143,6 +146,12 @@ def test_heads_that_point_stand_below_where_the_examples_have_places(
     assert [key for button in page.download_button if (key := str(button.key)).startswith("heads-")] == [
         "heads-csv", "heads-json",
     ]  # fmt: skip
+    shown: list[ExperimentTable] = []
+    monkeypatch.setattr(pointing, "table_downloads", shown.append)
+    pointing.pointing_heads_part(replace(audit, options=(("system", "Be brief."), ("new_tokens", 4))))
+    words = ["--model", audit.model, "--system", "Be brief.", "--new-tokens", "4", "--heads-csv", "heads.csv"]
+    assert shlex.split(shown[0].command) == ["mmviz", "audit", "FOLDER", *words]
+    assert shown[0].facts["options"] == ["system=Be brief.", "new_tokens=4"]
 
 
 SOURCE = """

@@ -19,7 +19,8 @@ from mmviz.backends.local import LocalBackend
 from mmviz.experiments.head_ablation import HeadEffect, measure_head_ablation
 from mmviz.explain import run_sample
 from mmviz.i18n.page import say
-from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Request
+from mmviz.inputs.baseline import swap_input
+from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Modality, Request
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +116,32 @@ def test_a_single_token_can_be_removed(effect_page: AppTest) -> None:
     after = next(answer.probability for answer in removed.answers if answer.label == record.answers[0].label)
     assert percents(verdict(page))[1] == pytest.approx(100 * after, abs=0.051)
     choose(page, f"perturb-tokens-{record.id}")
+
+
+def test_only_examples_with_such_an_input_can_stand_in_the_place_of_tokens(effect_page: AppTest) -> None:
+    page = effect_page
+    record = now(page).run.record
+    patch = next(k for k, token in enumerate(record.streams["tokens"]) if token.modality is Modality.IMAGE)
+    word_number = next(k for k, token in enumerate(record.streams["tokens"]) if token.modality is Modality.TEXT)
+    assert any(example.image is None for example in EXAMPLES)
+    key = f"perturb-tokens-{record.id}"
+    page = choose(page, key, word_number)
+    assert len(page.selectbox("perturb-tokens-by").options) == 1 + len(EXAMPLES)
+    blind = next(example for example in EXAMPLES if example.image is None)
+    page = choose(page, "perturb-tokens-by", blind.id)
+    page = choose(page, key, word_number, patch)
+    box = page.selectbox("perturb-tokens-by")
+    assert box.value == "remove" and len(box.options) == 1 + sum(example.image is not None for example in EXAMPLES)
+    other = next(example for example in EXAMPLES[1:] if example.image is not None)
+    page = choose(choose(page, key, patch), "perturb-tokens-by", other.id)
+    location = record.streams["tokens"][patch].location
+    (swapped,) = LocalBackend("cpu").run(
+        [Request("trio", swap_input(FIRST.sample(), other.sample(), Modality.IMAGE, [location]))]
+    )
+    assert swapped.answers[0].label in verdict(page)
+    assert percents(verdict(page))[-1] == pytest.approx(100 * swapped.answers[0].probability, abs=0.051)
+    choose(page, "perturb-tokens-by", "remove")
+    choose(page, key)
 
 
 def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back(

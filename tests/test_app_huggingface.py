@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints  # noqa: F401  # first: it sets what transformers reads
-from app_page import markup, notes, now, record_of, run, visit, word
+from app_page import address, markup, notes, now, press, record_of, run, visit, word
 
+from mmviz.app.kept_runs import KeptRuns
 from mmviz.app.pages.explore.prompt_settings import decoding_text
 from mmviz.backends.local import LocalBackend
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.page import say
 from mmviz.types import MmvizError, Request, Sample
 
 pytestmark = pytest.mark.slow
@@ -42,6 +44,34 @@ def test_the_prompt_is_shown_and_can_be_changed(qwen2_audio_folder: Path, monkey
     page.button(key="prompt-reset").click()
     run(page)
     assert record_of(page).made_by["answer"] == first.made_by["answer"]
+
+
+def test_a_run_of_an_example_under_other_settings_has_a_link_of_its_own(
+    qwen2_audio_folder: Path, kept_runs: KeptRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{qwen2_audio_folder}")
+    page = visit()
+    plain, example = record_of(page), now(page).run_example
+    assert example is not None and "run" not in address(page)
+    page.number_input(key=f"setting-{plain.id}-new_tokens").set_value(4)
+    page.button(key="FormSubmitter:prompt-settings-Run with these settings").click()
+    set_run = record_of(run(page))
+    set_address = address(run(page))
+    assert len(set_run.made_by["answer"]) == 4 and set_address["example"] == example.id and "run" in set_address
+    page.multiselect(key=f"answer-part-{set_run.id}").set_value([1, 3])
+    page.button(key=f"FormSubmitter:answer-part-{say('words-run')}").click()
+    part = record_of(run(page))
+    assert part.made_by["answer_part"] == [1, 3]
+    reloaded = visit(**address(run(page)))
+    assert record_of(reloaded).id == part.id and now(reloaded).run_example == example
+    other = visit(**set_address)
+    assert record_of(other).id == set_run.id and now(other).options == (("new_tokens", 4),)
+    press(page, "history-1")
+    assert record_of(page).id == set_run.id, "the history opens the run that is kept"
+    kept_runs.forget("", now(page).visitor)
+    gone = visit(**set_address)
+    assert now(gone).run_example == example and record_of(gone).made_by["answer"] == plain.made_by["answer"]
+    assert any(say("link-run-example") in html.unescape(note) for note in notes(gone, "remark"))
 
 
 def test_what_a_checkpoint_changes_of_the_decoding_is_told() -> None:

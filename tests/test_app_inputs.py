@@ -12,6 +12,8 @@ from streamlit.testing.v1 import AppTest
 from mmviz.app import resources
 from mmviz.app import session_state as state
 from mmviz.app.components.question_composer import POPOVER
+from mmviz.app.model_inputs import ModelInputs
+from mmviz.app.pages.explore import form
 from mmviz.app.uploads import STAND_IN, max_megabytes
 from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.language import use_language
@@ -98,6 +100,31 @@ def test_the_input_added_last_is_run(opened: AppTest) -> None:
     capture(opened, "image", None)
     assert width(run(opened)) == bundled
     assert now(opened).run_example == EXAMPLES[0] and say("source-own") not in markup(opened)
+
+
+def test_ones_own_files_stay_when_a_model_takes_several_or_no_longer_does(
+    opened: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"image-{now(opened).form_number}"
+    give(opened, "image", "mine.png", image_bytes("PNG", 50))
+    assert width(run(opened)) == 50
+    for takes in (None, True, False):  # not known yet, several, one
+        monkeypatch.setattr(form, "model_inputs", lambda _, takes=takes: ModelInputs(takes, takes))
+        assert width(run(opened)) == 50 and opened.file_uploader(key).value
+    two = [("first.png", image_bytes("PNG", 60), "image/png"), ("last.png", image_bytes("PNG", 70), "image/png")]
+    opened.file_uploader(key).set_value(two)
+    assert width(run(opened)) == 70 and now(opened).run_draft.image_names == ("last.png",)
+    assert say("only-last-image", count=2) in remarks(opened) and say("source-own-several", count=2) not in markup(
+        opened
+    )
+    monkeypatch.setattr(form, "model_inputs", lambda _: ModelInputs(True, False))
+    assert say("only-last-image", count=2) not in remarks(opened)
+    assert say("source-own-several", count=2) in markup(opened)
+    opened.checkbox(state.USE_IMAGE).uncheck()
+    run(opened)
+    opened.file_uploader(key).set_value(None)
+    assert run(opened).checkbox(state.USE_IMAGE).value is False, "files that were taken out tick nothing"
+    assert not now(opened).latest_widget
 
 
 def test_adding_an_input_ticks_its_modality_and_a_recording_is_run(opened: AppTest) -> None:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints  # first: it sets what transformers reads
-from app_page import EXAMPLES, AppTest, address, markup, notes, now, press, run, visit, word
+from app_page import EXAMPLES, AppTest, address, markup, notes, now, press, run, settled, visit, word
 
 from mmviz.app import model_links
+from mmviz.app import session_state as state
 from mmviz.app.components.model_picker import model_labels
 from mmviz.app.operator_config import OperatorConfig
+from mmviz.backends.local.backend import this_machine
 from mmviz.cli import main
+from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.models.huggingface.progress_bars import download_bar
 from mmviz.models.loading_watch import LoadingWatch, watch_loading
 from mmviz.models.model_factory import load
-from mmviz.types import MmvizError, Notice
+from mmviz.types import MmvizError, Notice, Request
 
 RELEASE, LOADING = threading.Event(), threading.Event()
 
@@ -92,6 +95,28 @@ def test_a_visitor_chooses_among_what_the_operator_allows(folders: Path, offer: 
     until_loaded(page)
     third = now(page).run
     assert third is not None and third.record.made_by["model"] == "trio", "the recorded run of the example"
+
+
+@pytest.mark.slow
+def test_after_a_first_run_that_failed_the_run_on_the_screen_is_measured_on_its_own_model(
+    folders: Path, offer: Callable[..., AppTest]
+) -> None:
+    clip = f"hf:{folders / 'clip'}"
+    page = until_loaded(offer(clip, "trio"))
+    first = now(page).run
+    assert first is not None and first.record.made_by["model"] == clip
+    page.checkbox(state.USE_IMAGE).uncheck()
+    page.checkbox(state.USE_AUDIO).uncheck()
+    page.text_input(state.QUESTION).set_value("")
+    press(run(page), "model-1")
+    until_loaded(page)
+    assert notes(page, "error") and now(page).run is first and now(page).config.model == "trio"
+    assert address(page)["model"] == "clip", "a link opens the run on the screen"
+    press(page, "page-debug")
+    page = settled(page)
+    (job,) = (job for name, job in now(page).experiments.items() if name[1:] == ("effect", "learned"))
+    expected = measure_modality_effect(this_machine(clip), Request(clip, first.sample))
+    assert job.error is None and job.result.total == pytest.approx(expected.total, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from mmviz.app import session_runs
 from mmviz.app.kept_runs import KeptRuns
 from mmviz.app.pages.explore import talk_file
-from mmviz.app.pages.explore.talk import run_of
 from mmviz.app.talk_draft import MAX_RUNS, TalkDraft
+from mmviz.app.talk_runs import run_of
 from mmviz.app.uploads import STAND_IN
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.present import Talk, make_talk
@@ -74,6 +74,27 @@ def test_its_slides_join_those_that_are_there_and_a_run_is_kept_once(saved: Talk
     loaded = [*Talk.from_bytes(saved.to_bytes()).slides]
     assert slides == [own[0], *loaded, *loaded, *own[1:]]
     assert len(talk_of(page).runs) == 2 and len(kept_runs) == 1
+
+
+def test_its_title_becomes_that_of_a_talk_without_one(saved: Talk) -> None:
+    page = press(with_talk_unfolded(), "talk-add-run")
+    assert page.text_input("talk-name").value == ""
+    choose(page, saved.to_bytes())
+    assert page.text_input("talk-name").value == "Tuesday" == talk_of(run(page)).title
+    page.text_input("talk-name").set_value("Mine")
+    run(page)
+    choose(page, saved.to_bytes())
+    assert page.text_input("talk-name").value == "Mine" == talk_of(page).title
+
+
+def test_a_file_that_is_opened_again_restores_the_slides_of_its_run(saved: Talk, kept_runs: KeptRuns) -> None:
+    page = choose(with_talk_unfolded(), saved.to_bytes())
+    kept_runs.forget("", now(page).visitor)
+    run(page)
+    assert talk_of(page).talk(run_of, "en") is None
+    choose(page, saved.to_bytes())
+    again = talk_of(page).talk(run_of, "en")
+    assert again is not None and len(again.slides) == 2 * len(saved.slides) and len(kept_runs) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from streamlit.testing.v1 import AppTest
 from mmviz.app import run_launcher
 from mmviz.app import session_state as state
 from mmviz.app.jobs import Job
+from mmviz.app.selection import initial_selection
 from mmviz.explain import Run
 from mmviz.i18n.page import say
-from mmviz.types import Sample
+from mmviz.types import AblateHead, Sample
 
 PATIENCE = 60
 """Seconds; far more than a run takes."""
@@ -63,6 +64,52 @@ def test_a_slow_run_says_so_and_can_be_stopped(opened: AppTest, release_runs: Ca
     assert now(opened).run is before, "the result of a stopped run is dropped"
     press(opened, "run")
     assert now(opened).run.sample.text == "what is it?" and not notes(opened, "error")
+
+
+@pytest.mark.slow
+def test_what_a_stopped_or_a_failed_run_would_have_changed_is_dropped(
+    opened: AppTest, release_runs: Callable[[], None]
+) -> None:
+    head, none = AblateHead(2, 1), AblateHead(99, 0)
+    press(opened, "control-uniform")
+    press(opened, "stop")
+    assert now(opened).control == "trained"
+    release_runs()
+    now(opened).ablated_heads = (head,)
+    press(opened, "run")
+    assert now(opened).run.request.changes == (head,)
+    (banner,) = notes(opened, "banner")
+    assert "layer 3, head 2" in banner
+    now(opened).ablated_heads = (head, none)
+    press(opened, "run")
+    assert notes(opened, "error") and now(opened).run.request.changes == (head,)
+    assert now(opened).ablated_heads == (head,) and notes(opened, "banner") == [banner]
+    now(opened).ablated_heads = ()
+    assert notes(run(opened), "banner") == [banner], "it is said of the run on the screen, not of those to come"
+
+
+@pytest.mark.slow
+def test_what_a_link_selects_is_not_selected_in_the_run_that_follows_a_stopped_one(
+    no_recordings: Path, release_runs: Callable[[], None]
+) -> None:
+    page = visit(example=EXAMPLES[1].id, query="3", map="0:1", style="all")
+    press(page, "stop")
+    release_runs()
+    press(page, f"example-{EXAMPLES[2].id}")
+    assert now(page).run_example == EXAMPLES[2]
+    assert now(page).selection == initial_selection(None, now(page).run)
+
+
+@pytest.mark.slow
+def test_another_example_has_nothing_of_the_link_that_it_replaces(
+    no_recordings: Path, release_runs: Callable[[], None]
+) -> None:
+    page = visit(example=EXAMPLES[1].id, query="3", map="0:1", versus="99")
+    assert now(page).job is not None
+    release_runs()
+    press(page, f"example-{EXAMPLES[2].id}")
+    assert now(page).run_example == EXAMPLES[2] and not now(page).link_messages
+    assert now(page).selection == initial_selection(None, now(page).run)
 
 
 def test_a_form_changed_during_a_run_does_not_change_the_run(opened: AppTest, release_runs: Callable[[], None]) -> None:

@@ -174,6 +174,17 @@ def test_the_sound_is_in_the_document_once_and_a_step_plays_its_moments(document
     assert all("src" not in sounds[number][0] and "data-sound='0'" in sounds[number][0] for number in (3, 4))
 
 
+def test_the_first_slide_with_the_whole_sound_brings_it_also_after_a_step_with_moments(talk: Talk) -> None:
+    hears = talk.slides[4]
+    told = replace(talk, slides=(hears, *talk.slides[:5])).to_html()
+    sounds = [re.findall(r"<audio [^>]*>", section(told, number)) for number in range(1, 7)]
+    assert [len(sound) for sound in sounds] == [1, 1, 0, 1, 1, 1]
+    moments, whole, later, last, again = (sound[0] for sound in sounds if sound)
+    assert "data-sound" not in moments and len(samples_of(moments)) < len(WAVE)
+    assert "data-sound='0'" in whole and len(samples_of(whole)) == len(WAVE)
+    assert again == moments and not any(" src=" in sound for sound in (later, last))
+
+
 def test_the_document_is_ascii_stable_and_asks_for_nothing(talk: Talk, document: str) -> None:
     assert document.isascii() and document == make_talk(recorded_run(), story()).to_html()
     assert not re.findall(r"(?:src|href)=['\"](?!data:)|url\(|@import|https?://", document)

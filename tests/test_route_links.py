@@ -6,6 +6,7 @@ import html
 import random
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import app_page
 import pytest
@@ -19,6 +20,7 @@ from mmviz.app.change_links import MAX_HEADS, read_heads, write_heads
 from mmviz.app.chosen_routes import QUERIES, RouteChoice, choose_linked, current_choice
 from mmviz.app.route_links import MAX_CHARS, MAX_CUTS, read_cuts, write_cuts
 from mmviz.backends.local import LocalBackend
+from mmviz.explain import run_sample
 from mmviz.i18n.page import say
 from mmviz.types import ANSWER, AblateHead, ChosenTokens, CutRoute, Modality, Token, TokenGroup, UniformAttention
 
@@ -204,6 +206,19 @@ def test_a_link_to_changes_that_the_model_cannot_make_opens_its_run_without_them
 
 
 @pytest.mark.slow
+def test_what_is_changed_in_a_run_from_a_file_is_said_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = (AblateHead(2, 1), AblateHead(3, 0))
+    changes = (UniformAttention(), *heads)
+    run_sample(EXAMPLES[0].sample(), backend=LocalBackend("cpu"), changes=changes).save(tmp_path / "run.npz")
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
+    page = visit()
+    assert now(page).is_saved and now(page).control == "trained", "the runs to come are as trained"
+    (banner,) = (text for text in notes(page, "banner") if "Ablated" in text)
+    assert all(f"map={head.map}, head={head.head}" in banner for head in heads)
+    kinds = {button.key: button.proto.type for button in page.button if str(button.key).startswith("control-")}
+    assert [key for key, kind in kinds.items() if kind == "primary"] == ["control-uniform"]
+
+
 def test_back_and_forward_follow_the_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visitor, "SETTLED", 0.0)
     page = visit(example=OTHER.id)

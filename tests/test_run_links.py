@@ -34,8 +34,8 @@ from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
-from mmviz.app.pages.explore.talk import run_of
 from mmviz.app.talk_draft import TalkDraft
+from mmviz.app.talk_runs import run_of
 from mmviz.backends.local import LocalBackend
 from mmviz.i18n.page import say
 from mmviz.models.encoders import encoder_cache
@@ -326,6 +326,40 @@ def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: Kep
     press(opened, "talk-add-text")
     press(opened, "forget")
     assert session_runs.TALK not in opened.session_state
+
+
+def test_a_text_brings_no_run_into_the_talk(opened: AppTest, kept_runs: KeptRuns) -> None:
+    opened.session_state["talk"] = True  # unfolded
+    own_run(opened)
+    press(opened, "talk-add-text")
+    draft = own_talk(opened)
+    assert len(draft.slides) == 1 and not draft.runs and draft.talk(run_of, "en") is None
+    assert html.escape(say("own-talk-texts")) in "".join(notes(opened, "remark"))
+    assert "talk-bundle" not in {button.key for button in opened.download_button}
+    press(opened, f"example-{FULL.id}")
+    press(opened, "talk-add-view")
+    talk = draft.talk(run_of, "en")
+    assert [slide.kind for slide in talk.slides] == ["text", "reads_from"]
+    assert [shown.sample.text for shown in talk.runs] == [FULL.question] and "secret" not in talk.to_html()
+    assert html.escape(say("own-talk-texts")) not in "".join(notes(opened, "remark"))
+    press(opened, "control-uniform")
+    count = len(kept_runs)
+    press(opened, "talk-add-text")
+    assert len(kept_runs) == count and len(draft.runs) == 1, "nor is the run on the screen kept for it"
+
+
+def test_slides_of_a_run_that_was_dropped_come_back_with_it(opened: AppTest, kept_runs: KeptRuns) -> None:
+    opened.session_state["talk"] = True  # unfolded
+    own_run(opened)
+    press(opened, "talk-add-view")
+    draft = own_talk(opened)
+    kept_runs.forget("", now(opened).visitor)
+    run(opened)
+    assert html.escape(say("own-talk-lost", count=1)) in "".join(notes(opened, "remark"))
+    press(opened, "talk-add-view")
+    talk = draft.talk(run_of, "en")
+    assert len(talk.slides) == 2 and talk.runs == (now(opened).run,) and len(kept_runs) == 1
+    assert html.escape(say("own-talk-lost", count=1)) not in "".join(notes(opened, "remark"))
 
 
 def test_a_talk_follows_the_language_of_the_page(opened: AppTest) -> None:

@@ -34,7 +34,7 @@ def test_slides_are_moved_added_behind_the_chosen_one_and_removed() -> None:
     draft.move(third, -1)
     draft.move(third, -1)
     assert titles(draft) == ["c", "b", "a"] and draft.chosen == third
-    draft.add([Slide("text", "d"), Slide("text", "e")], SECOND)
+    draft.add([Slide("answer", "d"), Slide("answer", "e")], SECOND)
     assert titles(draft) == ["c", "d", "e", "b", "a"] and draft.runs == [FIRST, SECOND]
     draft.remove(draft.chosen)
     assert titles(draft) == ["c", "d", "b", "a"]
@@ -109,8 +109,8 @@ def test_slides_of_runs_that_are_gone_are_left_out() -> None:
 
 def test_a_talk_is_bounded() -> None:
     draft = TalkDraft()
-    assert draft.add([Slide("text", "")] * (MAX_SLIDES + 3), FIRST) == MAX_SLIDES
+    assert draft.add([Slide("answer", "")] * (MAX_SLIDES + 3), FIRST) == MAX_SLIDES
     draft.slides = draft.slides[:1]
     for number in range(MAX_RUNS - 1):
-        assert draft.add([Slide("text", "")], RunRef(str(number), "", "")) == 1
-    assert draft.add([Slide("text", "")], SECOND) == 0 and draft.add([Slide("text", "")], FIRST) == 1
+        assert draft.add([Slide("answer", "")], RunRef(str(number), "", "")) == 1
+    assert draft.add([Slide("answer", "")], SECOND) == 0 and draft.add([Slide("answer", "")], FIRST) == 1

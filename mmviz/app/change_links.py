@@ -51,9 +51,15 @@ def changes_of(run: Run) -> RunChanges:
     """Returns what is changed in a run."""
     changes = run.request.changes if run.request else ()
     heads = {change for change in changes if isinstance(change, AblateHead)}
-    controls = [name for name, some in CONTROLS.items() if some and {*some} <= {*changes}]
-    control: Control = controls[0] if controls else "trained"
-    return RunChanges(control, _ordered(heads), tuple(change for change in changes if isinstance(change, CutRoute)))
+    cuts = tuple(change for change in changes if isinstance(change, CutRoute))
+    return RunChanges(control_of(run), _ordered(heads), cuts)
+
+
+def control_of(run: Run) -> Control:
+    """Returns the control that a run is, also one from a file."""
+    changes = {*map(str, run.request.changes if run.request else run.record.made_by.get("changes", ()))}
+    controls = (name for name, some in CONTROLS.items() if some and {*map(str, some)} <= changes)
+    return next(controls, "trained")
 
 
 def is_changed(state: State) -> bool:

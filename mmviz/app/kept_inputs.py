@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mmviz.app import resources, run_links, session_actions
+from mmviz.app import change_links, resources, run_links, session_actions
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.kept_runs import KeptInputs
 from mmviz.app.session_state import State
@@ -46,13 +46,15 @@ def is_of_visitor(state: State, inputs_id: str) -> bool:
 def open_inputs(state: State, inputs_id: str) -> bool:
     """Puts the inputs that are kept under ``inputs_id`` into the form. Returns whether there are any of this visitor's.
 
-    Changes to the runs to come stay.
+    Changes to the runs to come stay, also those of a link; what it selects belongs to another run.
     """
     kept = resources.kept_inputs().get(inputs_id)
     if kept is None or not is_of_visitor(state, inputs_id):
         return False
     changes = state.control, state.ablated_heads, state.cut_routes
+    link_params = {name: text for name, text in state.link_params.items() if name in change_links.IN_RUN}
     session_actions.fill_form(kept.draft, kept.example)
     state.control, state.ablated_heads, state.cut_routes = changes
+    state.link_params = link_params
     state.inputs_id, state.visitor = inputs_id, kept.visitor
     return True

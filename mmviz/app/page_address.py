@@ -7,8 +7,9 @@
 `mmviz.app.model_links`; ``cut``, ``ablate`` and ``control``, what is changed in the run of an example, see
 `mmviz.app.change_links`, and ``routes``, what the section Routes cuts beside, see `mmviz.app.route_links`. The
 visitor's own inputs are never in the address: a run of them has ``run`` in place of ``example``, the random id under
-which the server keeps it for a while; inputs that were not run yet have ``inputs``, which the same browser alone can
-open, see `mmviz.app.kept_inputs`.
+which the server keeps it for a while, and so has, beside it, a run of an example with settings, names of streams or
+chosen words; inputs that were not run yet have ``inputs``, which the same browser alone can open, see
+`mmviz.app.kept_inputs`.
 """
 
 from __future__ import annotations
@@ -94,23 +95,28 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     else:
         linked = model_links.linked_model(state.config, params)
         if run_id is not None:
-            example, messages, params_of_run = example or examples[0], (Message("link-run"),), {}
+            messages, params_of_run = (Message("link-run" if example is None else "link-run-example"),), {}
+            example = example or examples[0]
         elif example is None and (state.address is None or state.run is None):
             example = examples[0]
         if linked is None:  # what the link shows may be what no other model has
             names = {"model": params[model_links.NAME], "current": model_title(state.config.model)}
             messages, params_of_run = (*messages, Message("link-model", names)), {}
-    state.link_params = params_of_run
     linked_changes = change_links.linked_changes(params_of_run)
     waits = linked is not None and linked != state.config.model
     is_other = (
         state.run is None or example != state.run_example or linked_changes != change_links.changes_of(state.run)
+        or bool(state.run_id)  # what the address does not name
     )  # fmt: skip
     if example is not None and is_other:
         session_actions.choose_example(example)
         linked_changes.apply(state)
-    elif state.run is not None and not waits:
-        apply_link(state, state.run)
+        state.stream_pairs, state.options = (), ()  # a run with any has a link of its own
+        state.link_params = params_of_run  # after the new form, which drops those of a link before
+    else:
+        state.link_params = params_of_run
+        if state.run is not None and not waits:
+            apply_link(state, state.run)
     _open_inputs(state, params.get(kept_inputs.NAME, ""))
     state.link_messages = (*messages, *state.link_messages)
     if waits:
@@ -230,7 +236,7 @@ def _page_params(state: State) -> dict[str, str]:
 def _view_params(state: State, selection: Selection) -> dict[str, str]:
     return {
         **_page_params(state),
-        **({} if state.is_saved else model_links.model_params(state.config)),
+        **({} if state.is_saved else model_links.model_params(state.run_config)),
         **({"example": state.run_example.id} if state.run_example else {}),
         **({"run": state.run_id} if run_links.is_kept(state) else {}),
         **({kept_inputs.NAME: state.inputs_id} if state.inputs_id else {}),

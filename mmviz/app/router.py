@@ -86,15 +86,14 @@ def draw_app(config: OperatorConfig) -> None:
         fallback_note(state)
     kept_inputs.keep_inputs(state, draft)
     run_links.remember_visitor(state)
-    backend = resources.warm_backend(state.config)
     if state.run is None:
         widgets.note(say("nothing-yet", examples=say("panel-examples")))
     else:
         is_outdated = draft != state.run_draft
         with st.container(key="of-old-run" if is_outdated and state.page != "learn" else "of-run"):
-            PAGES[state.page](state.run, backend.backend, is_outdated)
+            PAGES[state.page](state.run, resources.warm_backend(state.run_config).backend, is_outdated)
     if state.model_job is None:  # else the model that is being loaded has the processor for itself
-        backend.start()
+        resources.warm_backend(state.config).start()
     state.form_values = {}  # all is drawn, so the browser has them
 
 

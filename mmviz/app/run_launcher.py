@@ -92,8 +92,10 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
         left = change_links.without_failed(state.link_params, job.error)
         if left is not None:
             _run_with(state, left, job.error)
+        session_actions.give_up_run(state)
     else:
         state.error = Message("unexpected")
+        session_actions.give_up_run(state)
 
 
 def _run_with(state: State, left: dict[str, str], error: MmvizError) -> None:

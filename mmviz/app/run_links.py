@@ -1,4 +1,5 @@
-"""Links to runs of the visitor's own inputs: a run is kept under a random id, which stands in the address."""
+"""Links to runs that an address cannot describe, as those of the visitor's own inputs: a run is kept under a random id,
+which stands in the address."""
 
 from __future__ import annotations
 
@@ -30,8 +31,11 @@ _ID_CHARS = 22
 
 
 def keep_run(state: State, run: Run, draft: Draft) -> None:
-    """Keeps the ``run`` on the screen, made from ``draft``, where its inputs are not those of an example."""
-    if state.run_example is None:
+    """Keeps the ``run`` on the screen, made from ``draft``, where its inputs are not those of an example, or where it
+    has settings, names of streams or chosen words that an address does not name."""
+    request = run.request
+    is_set = request is not None and bool(request.options or request.pairs or request.answer_part)
+    if state.run_example is None or is_set:
         state.run_id = _keep(state, run, draft)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from mmviz.app import change_links
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.long_records import end_experiments
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -54,7 +55,7 @@ def fill_form(draft: Draft, example: Example | None) -> None:
         state.set_aside = {modality for modality in INPUTS if not _is_own_input(state, modality)}
     state.checked_uploads = {}
     state.run_requested = False
-    state.link_messages = ()
+    state.link_messages, state.link_params = (), {}
     state.control, state.ablated_heads, state.cut_routes = "trained", (), ()
     _set_values({QUESTION: draft.text, USE_IMAGE: draft.image is not None, USE_AUDIO: draft.audio is not None})
 
@@ -99,7 +100,7 @@ def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
     state.error, state.open_panel = "", "own"
-    if st.session_state[widget] is not None:
+    if st.session_state[widget] not in (None, []):
         state.latest_widget[modality] = widget
         st.session_state[INPUTS[modality]] = True
         state.set_aside.discard(modality)
@@ -196,10 +197,21 @@ def set_method(map_ref: MapRef) -> None:
 
 
 def stop_run() -> None:
-    """Stops waiting for the run in progress; the screen keeps what it shows."""
+    """Stops waiting for the run in progress; the screen keeps what it shows, and what was changed goes with the run."""
     state = current_state()
     _drop_job(state)
+    give_up_run(state)
     state.error = Message("stopped" if state.run else "stopped-first")
+
+
+def give_up_run(state: State) -> None:
+    """Drops what a run that was not made would have shown, and changes the runs to come as the run on the screen is.
+
+    They stay as they are where that run is of another model.
+    """
+    state.link_params = {}
+    if state.run is not None and state.run_config == state.config:
+        change_links.changes_of(state.run).apply(state)
 
 
 def _set_values(values: dict[str, str | bool]) -> None:

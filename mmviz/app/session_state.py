@@ -188,6 +188,12 @@ class State:
     flow_error: MmvizError | Message | str = ""
     """Why the last one failed; empty where it did not."""
 
+    @property
+    def run_config(self) -> OperatorConfig:
+        """`config` with the model of ``run`` in use, which is another after a first run of a new model that failed."""
+        request = self.run.request if self.run else None
+        return self.config.with_model(request.model) if request else self.config
+
 
 def current_state() -> State:
     """Returns the state of the visitor whose page is drawn; creates it for a new visitor."""

@@ -40,7 +40,8 @@ class DraftSlide:
     number: int
     """Tells it from the others, wherever it stands."""
     slide: Slide
-    run: RunRef
+    run: RunRef | None
+    """None for a slide of its texts alone, so that it brings no inputs into the talk."""
     wordings: tuple[Slide, ...] = ()
     """The slide as it was made in each language, so that what was not edited follows the language of the page."""
 
@@ -80,27 +81,34 @@ class TalkDraft:
     def of_file(cls, talk: Talk) -> TalkDraft:
         """Returns the draft of a talk that was opened from a file, with all of its slides as they were saved."""
         refs = [RunRef(run.record.id, "", "", place) for place, run in enumerate(talk.runs)]
-        slides = [DraftSlide(number, slide, refs[slide.run]) for number, slide in enumerate(talk.slides, start=1)]
+        slides = [_draft_slide(number, slide, refs[slide.run]) for number, slide in enumerate(talk.slides, start=1)]
         return cls(slides, talk.title, chosen=1, is_from_file=True, _latest=len(slides))
 
     @property
     def runs(self) -> list[RunRef]:
         """The runs of the slides, each once."""
-        return list(dict.fromkeys(each.run for each in self.slides))
+        return list(dict.fromkeys(each.run for each in self.slides if each.run is not None))
 
     def ref_of(self, record_id: str) -> RunRef | None:
         """Returns the name that a run already has in this talk."""
         return next((run for run in self.runs if run.record_id == record_id), None)
 
-    def add(self, slides: Sequence[Slide], run: RunRef, wordings: Sequence[tuple[Slide, ...]] = ()) -> int:
-        """Adds slides of a run behind the chosen one, or at the end, with the ``wordings`` of each. Returns how many
-        there was room for."""
-        if run not in self.runs and len(self.runs) >= MAX_RUNS:
+    def restore(self, record_id: str, run: RunRef) -> None:
+        """Names the run of these slides anew, which was no longer kept."""
+        self.slides = [
+            replace(each, run=run) if each.run is not None and each.run.record_id == record_id else each
+            for each in self.slides
+        ]
+
+    def add(self, slides: Sequence[Slide], run: RunRef | None, wordings: Sequence[tuple[Slide, ...]] = ()) -> int:
+        """Adds slides of a run, or of their texts alone, behind the chosen one, or at the end, with the ``wordings`` of
+        each. Returns how many there was room for."""
+        if run is not None and run not in self.runs and len(self.runs) >= MAX_RUNS:
             return 0
         room = slides[: MAX_SLIDES - len(self.slides)]
         place = next((k + 1 for k, each in enumerate(self.slides) if each.number == self.chosen), len(self.slides))
         every = wordings or [()] * len(slides)
-        added = [DraftSlide(self._latest + 1 + k, slide, run, every[k]) for k, slide in enumerate(room)]
+        added = [_draft_slide(self._latest + 1 + k, slide, run, every[k]) for k, slide in enumerate(room)]
         self._latest += len(added)
         self.slides[place:place] = added
         if added:
@@ -147,16 +155,17 @@ class TalkDraft:
         return next((each for each in self.slides if each.number == self.chosen), None)
 
     def talk(self, run_of: Callable[[RunRef], Run | None], language: Language) -> Talk | None:
-        """Returns the talk, without the slides of runs that are gone; None where no run is left.
-
-        A slide of its texts alone shows no run, so it stays.
-        """
+        """Returns the talk, without the slides of runs that are gone; None where it would show no run."""
         runs = {ref: run for ref in self.runs if (run := run_of(ref)) is not None}
         places = {ref: place for place, ref in enumerate(runs)}
-        kept = [each for each in self.slides if each.run in places or (places and each.slide.kind == "text")]
-        slides = [replace(each.slide, run=places.get(each.run, 0)) for each in kept]
+        kept = [each for each in self.slides if each.run is None or each.run in places] if places else []
+        slides = [replace(each.slide, run=places[each.run] if each.run else 0) for each in kept]
         title = self.title or next((run.sample.text for run in runs.values() if run.sample.text), "") or "mmviz"
         return Talk(title, tuple(runs.values()), tuple(slides), language) if slides else None
 
     def _place(self, number: int) -> int:
         return next(place for place, each in enumerate(self.slides) if each.number == number)
+
+
+def _draft_slide(number: int, slide: Slide, run: RunRef | None, wordings: tuple[Slide, ...] = ()) -> DraftSlide:
+    return DraftSlide(number, slide, None if slide.kind == "text" else run, wordings)

@@ -64,6 +64,11 @@ DEBUG: dict[str, str] = {
     "perturb-nothing": "Choose an input to remove or replace. The new answer and its map appear here.",
     "perturb-stays": "The answer stays “{answer}”: {before:.1%} before, {after:.1%} now.",
     "perturb-changes": "The answer changes from “{answer}” ({before:.1%}, now {after:.1%}) to “{other}” ({now:.1%}).",
+    "written-change": "The log-probability of this written answer changes by {change} nats: {before:.2f} before, "
+    "{after:.2f} now.",
+    "written-change-part": "The log-probability of the {count} tokens of the answer that this run is about changes by "
+    "{change} nats: {before:.2f} before, {after:.2f} now.",
+    "written-kept": "The same answer is read again, so what the model would write now is not known.",
     "perturb-attention": "Shares of the answer token's attention",
     "perturb-before": "before",
     "perturb-after": "after",

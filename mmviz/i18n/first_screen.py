@@ -18,6 +18,10 @@ FIRST_SCREEN: dict[str, str] = {
     "sign-some-audio": "sound",
     "sign-refused-image": "picture refused",
     "sign-refused-audio": "sound refused",
+    "link-run-example": "The link names a run that this server no longer keeps. Its example is shown without that "
+    "run's settings.",
+    "only-last-image": "This model takes one picture. The last of your {count} files is used.",
+    "only-last-audio": "This model takes one sound. The last of your {count} files is used.",
     "set-aside-image": "The example's picture is not used with your sound. Tick “{tick}” to use it.",
     "set-aside-audio": "The example's sound is not used with your picture. Tick “{tick}” to use it.",
     # notices

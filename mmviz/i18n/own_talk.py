@@ -28,6 +28,7 @@ OWN_TALK: dict[str, str] = {
     "own-talk-name": "Title of the talk (empty: the first question)",
     "own-talk-lost": "{count} slides are left out, as this server no longer keeps their runs. Make these runs again, "
     "and add their slides.",
+    "own-talk-texts": "There are only texts. Add at least one slide of a run to save or open the talk.",
     "own-talk-html-help": "The talk as one HTML file that opens in any browser, offline, with sound and notes.",
     "own-talk-bundle": "Talk (.mmviz)",
     "own-talk-bundle-help": "The slides with their runs. “Open a saved talk” and `mmviz app FILE` open it, `mmviz "

@@ -114,10 +114,15 @@ def _thing(talk: Talk, number: int, modality: Modality, lit: LitInputs | None) -
     if modality is Modality.TEXT and sample.text is not None:
         return _words(sample.text, shown)
     if modality is Modality.AUDIO and sample.audio is not None:
-        same = (other for other, each in enumerate(talk.slides) if each.run == slide.run)
-        is_first = not any(Modality.AUDIO in _modalities(talk, talk.slides[other]) for other in same if other < number)
+        is_first = not any(_has_whole_sound(talk, other) for other in talk.slides[:number] if other.run == slide.run)
         return _sound(sample.audio, shown, slide, is_first)
     return ""
+
+
+def _has_whole_sound(talk: Talk, slide: Slide) -> bool:
+    """Returns whether a slide shows the sound of its run, and not some moments of it alone."""
+    lit = lit_inputs(talk.runs[slide.run], slide) if slide.kind == "step" else None
+    return Modality.AUDIO in _modalities(talk, slide) and not _moments(lit)
 
 
 def _picture(image: ImageInput, lit: LitInputs | None) -> str:
@@ -152,7 +157,7 @@ def _words(text: str, lit: LitInputs | None) -> str:
 def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: bool) -> str:
     """Returns the spectrogram and its player: of the moments of a step alone, else of the whole sound.
 
-    The sound of a run is in the document once (``is_first``); the script gives it to the other slides.
+    The whole sound of a run is in the document once (``is_first``); the script gives it to the other slides.
     """
     tokens, amounts, scale_max = (_WHOLE_SOUND,), np.array([1.0]), 1.0
     if lit is not None:
@@ -160,7 +165,7 @@ def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: boo
     mel = lit_mel(log_mel(audio.wave), HOP / SAMPLE_RATE, tokens, amounts, scale_max)[::-1]
     grey = np.asarray(Image.fromarray(np.ascontiguousarray(mel)).resize(SPECTROGRAM_SIZE).convert("RGB"))
     name = say("talk-spectrogram", seconds=audio.seconds)
-    places = [] if lit is None or lit.is_amount else _moments(lit)
+    places = _moments(lit)
     if places:
         start, end = min(place.start for place in places), max(place.end for place in places)
         caption = say("talk-moments", start=start, end=end)
@@ -176,8 +181,10 @@ def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: boo
     )
 
 
-def _moments(lit: LitInputs) -> list[Seconds]:
-    """Returns the time span of the bright tokens of a step."""
+def _moments(lit: LitInputs | None) -> list[Seconds]:
+    """Returns the time spans of the bright tokens of a step; none of any other slide."""
+    if lit is None or lit.is_amount:
+        return []
     places = [token.location for token, amount in zip(lit.tokens, lit.amounts, strict=True) if amount]
     return [place for place in places if isinstance(place, Seconds)]
 

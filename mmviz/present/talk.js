@@ -146,7 +146,8 @@ document.addEventListener(
 );
 
 for (const sound of document.querySelectorAll("audio:not([src])")) {
-  sound.src = document.querySelector(`audio[data-sound="${sound.dataset.sound}"][src]`).src;
+  const whole = document.querySelector(`audio[data-sound="${sound.dataset.sound}"][src]`);
+  if (whole) sound.src = whole.src;
 }
 document.querySelector(".bar").hidden = false;
 root.classList.add("talk");

@@ -41,13 +41,17 @@ def to_csv(assessments: Sequence[Assessment]) -> str:
     return csv_text(names, ([getattr(head, name) for name in names] for head in heads_of(assessments)))
 
 
-def experiment_table(assessments: Sequence[Assessment], model: str) -> ExperimentTable:
-    """Returns the rows of `to_plain`, named ``heads``, with its other values as facts."""
+def experiment_table(
+    assessments: Sequence[Assessment], model: str, options: Sequence[tuple[str, str | int]], words: Sequence[str]
+) -> ExperimentTable:
+    """Returns the rows of `to_plain`, named ``heads``, with its other values and the settings ``options`` as facts;
+    ``words`` are those settings in its command."""
     document = to_plain(assessments)
     heads = document.pop("heads")
-    command = "mmviz audit FOLDER" if model == "trio" else shlex.join(["mmviz", "audit", "FOLDER", "--model", model])
-    columns = tuple(PointingHead.__dataclass_fields__)
-    return ExperimentTable("heads", columns, heads, {"model": model} | document, f"{command} --heads-csv heads.csv")
+    of_model = [] if model == "trio" else ["--model", model]
+    command = shlex.join(["mmviz", "audit", "FOLDER", *of_model, *words, "--heads-csv", "heads.csv"])
+    facts = {"model": model, "options": [f"{name}={value}" for name, value in options]} | document
+    return ExperimentTable("heads", tuple(PointingHead.__dataclass_fields__), heads, facts, command)
 
 
 def table(heads: Sequence[PointingHead]) -> list[tuple[str, list[str]]]:

@@ -70,7 +70,7 @@ def audit_section(runner: ExperimentRunner) -> None:
         _skipped_notes(audit)
         files = to_csv(audit), to_json(audit)
         downloads("audit", *files, audit_command(audit, source), LABELS)
-        pointing_heads_part(audit.assessments, audit.model)
+        pointing_heads_part(audit)
     with right:
         if source.kind == "gallery":
             widgets.note(say("audit-gallery"))

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import streamlit as st
 
+from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.attributions import known_modality_shares
 from mmviz.analysis.map_refs import last_keys
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.pages.debug.written_change import written_change
 from mmviz.backends import Stop
 from mmviz.experiments.removal_changes import (
     Baseline,
@@ -84,7 +86,13 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
         say("perturb-tokens"), removable, default=pinned, format_func=lambda k: labels[k],
         key=f"perturb-tokens-{record.id}", help=say("perturb-tokens-help"), placeholder=say("perturb-tokens-none"),
     )  # fmt: skip
-    examples = {example.id: example for example in load_gallery()}
+    modalities = {tokens[k].modality for k in chosen}
+    examples = {  # of an example without such an input, nothing could stand in the place of the tokens
+        example.id: example
+        for example in load_gallery() if modalities <= {*present_modalities(example.sample())}
+    }  # fmt: skip
+    if st.session_state.get("perturb-tokens-by") not in examples:  # Streamlit keeps what is no longer offered
+        st.session_state["perturb-tokens-by"] = REMOVE
     replacement = st.selectbox(
         say("perturb-tokens-by"), [REMOVE, *examples], key="perturb-tokens-by", help=say("perturb-tokens-by-help"),
         format_func=lambda choice: (
@@ -131,15 +139,8 @@ def _measure_run(runner: ExperimentRunner, name: tuple[object, ...], request: Re
 
 
 def _before_after_html(before: AttentionRecord, after: AttentionRecord, run: Run) -> str:
-    """Returns whether the answer changed, and a table of the answer token's attention before and after."""
-    answer, new_answer = before.answers[0], after.answers[0]
-    # an answer that is no longer among the kept ones of a large vocabulary has hardly any probability
-    probability_after = next((other.probability for other in after.answers if other.is_same(answer)), 0.0)
-    code = "perturb-stays" if new_answer.is_same(answer) else "perturb-changes"
-    verdict = say(
-        code, answer=answer.label, before=answer.probability, after=probability_after, other=new_answer.label,
-        now=new_answer.probability,
-    )  # fmt: skip
+    """Returns how the answer changed, and a table of the answer token's attention before and after."""
+    verdict = _verdict(before, after)
     rows = ""
     for title, record in (("before", before), ("after", after)):
         shares = known_modality_shares(record, run.map_ref)
@@ -150,6 +151,21 @@ def _before_after_html(before: AttentionRecord, after: AttentionRecord, run: Run
     caption = html.escape(say("perturb-attention"))
     table = f"<table class='facts'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>" if rows else ""
     return f"<p class='verdict'>{html.escape(verdict)}</p>{table}"
+
+
+def _verdict(before: AttentionRecord, after: AttentionRecord) -> str:
+    """Returns whether the answer changed, with its probability; of a written answer, which is kept, that alone."""
+    log_p, log_p_after = written_log_probability(before), written_log_probability(after)
+    if log_p is not None and log_p_after is not None:
+        return written_change(before, log_p_after - log_p)
+    answer, new_answer = before.answers[0], after.answers[0]
+    # an answer that is no longer among the kept ones of a large vocabulary has hardly any probability
+    probability_after = next((other.probability for other in after.answers if other.is_same(answer)), 0.0)
+    code = "perturb-stays" if new_answer.is_same(answer) else "perturb-changes"
+    return say(
+        code, answer=answer.label, before=answer.probability, after=probability_after, other=new_answer.label,
+        now=new_answer.probability,
+    )  # fmt: skip
 
 
 def _attention_cards(cards: Sequence[tuple[str, Sample, AttentionRecord]], runner: ExperimentRunner) -> None:

@@ -10,15 +10,17 @@ import streamlit as st
 from mmviz.app.components import widgets
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.components.widgets import chip
-from mmviz.experiments.audit import Assessment
+from mmviz.app.table_command import option_words
 from mmviz.experiments.pointing_heads import PointingHead
 from mmviz.i18n.audit import audit_words
+from mmviz.report.audit_report import Audit
 from mmviz.report.pointing_table import COLUMNS, experiment_table, heads_of, sentences, table
 from mmviz.types import Modality
 
 
-def pointing_heads_part(assessments: Sequence[Assessment], model: str) -> None:
+def pointing_heads_part(audit: Audit) -> None:
     """Draws the findings on heads that point, the chosen heads and the downloads; nothing without places."""
+    assessments = audit.assessments
     if not any(assessment.hits for assessment in assessments):
         return
     heads = heads_of(assessments)
@@ -27,7 +29,7 @@ def pointing_heads_part(assessments: Sequence[Assessment], model: str) -> None:
     if heads:
         st.html(pointing_html(heads))
         widgets.note(audit_words("pointing-means"))
-        table_downloads(experiment_table(assessments, model))
+        table_downloads(experiment_table(assessments, audit.model, audit.options, option_words(audit.options)))
 
 
 def pointing_html(heads: Sequence[PointingHead]) -> str:

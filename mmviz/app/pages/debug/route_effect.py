@@ -16,6 +16,7 @@ from mmviz.app.components.route_names import cuts_text
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.compare import method_select
 from mmviz.app.pages.debug.side_by_side import card_html, unit_of
+from mmviz.app.pages.debug.written_change import written_change
 from mmviz.app.selection import Selection
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends import Stop
@@ -75,8 +76,10 @@ def cut_answer(runner: ExperimentRunner, cuts: tuple[CutRoute, ...]) -> CutRun |
     if cut is None:
         return None
     after = cut.run.record
-    st.html(answers_html((cut.answer,), after.answers[:1]))
-    st.html(f"<p class='verdict'>{html.escape(verdict(cut))}</p>")
+    written = written_change(runner.run.record, cut.change)
+    # a written answer is kept in every variant, whatever the model would write
+    st.html(answers_html((cut.answer,), None if written else after.answers[:1]))
+    st.html(f"<p class='verdict'>{html.escape(written or verdict(cut))}</p>")
     widgets.note(say("routes-cut", routes=cuts_text(runner.run.record, cuts)))
     notices = [str(notice) for notice in after.notices if notice.code.startswith("cut-")]
     if notices:

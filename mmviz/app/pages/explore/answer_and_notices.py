@@ -35,10 +35,7 @@ def results(run: Run, is_outdated: bool) -> None:
     record, state = run.record, session.current_state()
     widgets.weight_banners(record)
     if record.has_change(AblateHead):
-        heads = join_list(
-            map_words(record.map_ref(ablated.map, ablated.head), record) for ablated in state.ablated_heads
-        )
-        widgets.note(say("heads-ablated", heads=heads), "banner")
+        widgets.note(say("heads-ablated", heads=_ablated_heads(run)), "banner")
     if record.has_change(CutRoute):
         _cut_routes_banner(run)
     first, second = st.columns([1.2, 1], gap="medium", vertical_alignment="center")
@@ -64,6 +61,13 @@ def _notices(run: Run) -> None:
     rest = [str(notice) for notice in notices if notice.code not in OUT_OF_DISTRIBUTION]
     if notices:
         widgets.folded_notices(doubts, rest)
+
+
+def _ablated_heads(run: Run) -> str:
+    """Returns the heads that are ablated in the run, in words, as its file names them where there is no request."""
+    record, changes = run.record, run.request.changes if run.request else ()
+    heads = [map_words(record.map_ref(head.map, head.head), record) for head in changes if isinstance(head, AblateHead)]
+    return join_list(heads or [text for text in record.made_by["changes"] if "AblateHead" in text])
 
 
 def _cut_routes_banner(run: Run) -> None:
@@ -106,7 +110,7 @@ def _verdict(answers: tuple[Answer, ...]) -> tuple[str, str]:
         return "", "unknown"
     if example is None or example.truth is None:
         return say("truth-unknown"), "unknown"
-    if state.config.spec is not None and not _can_answer([answer.label for answer in answers], example.truth):
+    if state.run_config.spec is not None and not _can_answer([answer.label for answer in answers], example.truth):
         return say("truth-unknown"), "unknown"
     if example.is_right(answers[0].label):
         return say("right"), "true"

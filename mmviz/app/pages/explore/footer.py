@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import streamlit as st
 
-from mmviz.app import page_address, run_changes, run_links
+from mmviz.app import change_links, page_address, run_changes, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
@@ -66,7 +66,8 @@ def footer(view: SelectionView) -> None:
 
 def control_buttons() -> None:
     """Draws a button for each control: the same inputs through a model whose attention cannot have been learned."""
-    active = session.current_state().control
+    state = session.current_state()
+    active = state.control if state.run is None else change_links.control_of(state.run)
     with st.container(horizontal=True, gap="small"):
         for control in session.CONTROLS:
             label, hint = say(f"control-{control}"), say(f"control-{control}-help")

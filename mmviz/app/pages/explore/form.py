@@ -107,8 +107,9 @@ def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, fi
     """Draws a checkbox, an uploader, and a camera or microphone, and returns the input that a run is to use, with the
     names of its files.
 
-    That is the file, photo or recording that was added last, else ``first``, what the form began with; None where
-    unchecked. Of a file that cannot be used it is the error, which is drawn below the uploader.
+    That is the file, photo or recording that was added last, or all files where the model takes several, else
+    ``first``, what the form began with; None where unchecked. Of a file that cannot be used it is the error, which is
+    drawn below the uploader.
     """
     bundled, _ = first
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
@@ -119,33 +120,37 @@ def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, fi
                 [hint, say("use-video-help" if modality == "image" and accepted.video else "use-several")]
             )
         is_used = st.checkbox(say(f"use-{modality}"), key=use, help=hint, width="content")
-        st.html(f"<div class='source'>{_origin(bundled, file_key, live_key)}</div>", width="content")
+        origin = _origin(bundled, file_key, live_key, takes_one=accepted.several is False)
+        st.html(f"<div class='source'>{origin}</div>", width="content")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-sources"):
+        # Streamlit empties an uploader that begins to take several files, or no longer does, so it always takes them.
         files = st.file_uploader(
-            say(f"use-{modality}"), key=file_key, label_visibility="collapsed",
-            accept_multiple_files=accepted.several is not False,
+            say(f"use-{modality}"), key=file_key, label_visibility="collapsed", accept_multiple_files=True,
             on_change=session_actions.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
             live = _live_input(modality, live_key)
     if not is_used:
         return None, ()
-    given = files if isinstance(files, list) else [] if files is None else [files]
     recorded = [] if live is None else [live]
-    last, other = (recorded, given) if state.latest_widget.get(modality) == live_key else (given, recorded)
-    if not (last or other):
+    last, other = (recorded, files) if state.latest_widget.get(modality) == live_key else (files, recorded)
+    given = last or other
+    if not given:
         return first
-    upload = checked_uploads(state, modality, last or other)
+    if len(given) > 1 and accepted.several is False:
+        widgets.note(say(f"only-last-{modality}", count=len(given)), "remark")
+        given = given[-1:]
+    upload = checked_uploads(state, modality, given)
     if isinstance(upload, InputError):
         widgets.note(str(upload), "refused")
-    return upload, tuple(file.name for file in last or other)
+    return upload, tuple(file.name for file in given)
 
 
-def _origin(bundled: Source, file_key: str, live_key: str) -> str:
-    """Returns whose input stands in the form; of several files of the visitor's, which hardly fit a line, how many."""
+def _origin(bundled: Source, file_key: str, live_key: str, takes_one: bool) -> str:
+    """Returns whose input stands in the form; of several files of the visitor's that are used, how many."""
     given = [st.session_state.get(key) for key in (file_key, live_key)]
     count = max((len(files) for files in given if isinstance(files, list)), default=0)
-    if count > 1:
+    if count > 1 and not takes_one:
         return say("source-own-several", count=count)
     if isinstance(bundled, bytes | tuple | VideoFile) or any(files not in (None, []) for files in given):
         return say("source-own")

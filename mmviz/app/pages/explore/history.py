@@ -34,7 +34,7 @@ def history(state: State) -> None:
         if url and not state.is_saved:
             widgets.heading(say("history-link"))
             st.code(url, language=None, wrap_lines=True)
-            if state.run_example is None:
+            if state.run_example is None or run_links.is_kept(state):
                 widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
     if st.session_state.pop(_GONE, False):
         widgets.note(say("history-gone"), "remark")
@@ -43,10 +43,14 @@ def history(state: State) -> None:
 def go_back(past: PastRun) -> None:
     """Shows a past run again, with its inputs in the form and what was selected in it.
 
-    A run of an example is made again; any other is the one that is kept, if it still is.
+    It is the one that is kept, if it still is; else a run of an example is made again.
     """
     state = session.current_state()
-    if past.example is not None:
+    if past.run_id and run_links.open_run(state, past.run_id):
+        assert state.run is not None
+        state.link_params = past.view
+        page_address.apply_link(state, state.run)
+    elif past.example is not None:
         session_runs.past_runs().remove(past)  # the run that is made again takes its place
         session_actions.choose_example(past.example)
         state.control, state.ablated_heads, state.cut_routes = past.control, past.ablated_heads, past.cut_routes
@@ -54,10 +58,6 @@ def go_back(past: PastRun) -> None:
         if past.model in state.config.models:
             state.model, state.config = past.model, state.config.with_model(past.model)
         state.link_params = past.view
-    elif past.run_id and run_links.open_run(state, past.run_id):
-        assert state.run is not None
-        state.link_params = past.view
-        page_address.apply_link(state, state.run)
     else:
         session_runs.past_runs().remove(past)
         st.session_state[_GONE] = True

@@ -66,7 +66,7 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     method_cards(view)
     similarity_section(run)
     prompt_settings(run.record, state.is_saved)
-    if state.config.spec is not None and not state.is_saved:
+    if state.run_config.spec is not None and not state.is_saved:
         stream_names(run.record)
     history(state)
     talk_editor(state, view)

@@ -8,7 +8,6 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app import resources, run_links
-from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
@@ -18,12 +17,14 @@ from mmviz.app.selection_view import SelectionView
 from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, DraftSlide, RunRef, TalkDraft
+from mmviz.app.talk_runs import ref_in_talk, run_of
 from mmviz.explain import Run
 from mmviz.i18n.language import LANGUAGES, current_language, use_language
 from mmviz.i18n.page import say
 from mmviz.present import Slide, Talk, make_talk
 
 KEY = "talk"
+_NAME = "talk-name"
 MAX_TITLE, MAX_CAPTION, MAX_NOTES = 200, 600, 4_000
 """Characters of the texts of a slide."""
 _open_button = st.components.v2.component(
@@ -85,7 +86,8 @@ def _add(state: State, view: SelectionView, slides: Callable[[State, SelectionVi
         with use_language(language):
             wordings.append(slides(state, view))
     wanted = wordings[LANGUAGES.index(current_language())]
-    ref = own_talk().ref_of(view.run.record.id) or _ref(state, view.run)
+    shows_run = any(slide.kind != "text" for slide in wanted)
+    ref = ref_in_talk(view.run, lambda run: _ref(state, run)) if shows_run else None
     if own_talk().add(wanted, ref, list(zip(*wordings, strict=True))) < len(wanted):
         st.session_state["talk-full"] = True
 
@@ -96,16 +98,6 @@ def _ref(state: State, run: Run) -> RunRef:
     if example is not None and state.config.spec is None and resources.recorded_run(example.id) is run:
         return RunRef(run.record.id, example.id, "")
     return RunRef(run.record.id, "", run_links.keep_shown_run(state))
-
-
-def run_of(ref: RunRef) -> Run | None:
-    """Returns the run of a slide; None where it is no longer kept. The time of one that is begins anew."""
-    if ref.place is not None:
-        return resources.saved_runs(session.current_state().config)[ref.place]
-    if ref.example_id:
-        return resources.recorded_run(ref.example_id)
-    kept = resources.kept_runs().get(ref.run_id)
-    return None if kept is None else kept.run
 
 
 def _row(draft: TalkDraft, place: int, each: DraftSlide) -> None:
@@ -158,7 +150,16 @@ def _texts(draft: TalkDraft) -> None:
 def _outputs(state: State) -> None:
     """Draws the talk's own title, and the buttons that save it and open it."""
     draft = own_talk()
-    draft.title = st.text_input(say("own-talk-name"), draft.title, MAX_TITLE, key="talk-name")
+
+    def save() -> None:
+        draft.title = st.session_state[_NAME]
+
+    if st.session_state.get(_NAME) != draft.title:  # set here, since a field that is there keeps its text
+        st.session_state[_NAME] = draft.title
+    st.text_input(say("own-talk-name"), max_chars=MAX_TITLE, key=_NAME, on_change=save)
+    if not draft.runs:
+        widgets.note(say("own-talk-texts"), "remark")
+        return
     talk = draft.talk(run_of, current_language())
     lost = len(draft.slides) - (0 if talk is None else len(talk.slides))
     if lost:

@@ -8,7 +8,8 @@ from mmviz.app import run_links
 from mmviz.app.components import widgets
 from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
-from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef, TalkDraft
+from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef
+from mmviz.app.talk_runs import ref_in_talk
 from mmviz.app.uploads import too_large
 from mmviz.explain import Run
 from mmviz.i18n.page import say
@@ -44,10 +45,10 @@ def _add_file(state: State, key: str) -> None:
     except MmvizError as error:
         draft.file_error = error
         return
-    draft.join(talk, [_ref(state, draft, run) for run in talk.runs])
+    draft.join(talk, [ref_in_talk(run, lambda run: _ref(state, run)) for run in talk.runs])
     draft.files += 1
 
 
-def _ref(state: State, draft: TalkDraft, run: Run) -> RunRef:
-    """Returns the name of a run of a file: the one that it has in the talk, else the id under which it is kept now."""
-    return draft.ref_of(run.record.id) or RunRef(run.record.id, "", run_links.keep_opened_run(state, run))
+def _ref(state: State, run: Run) -> RunRef:
+    """Returns the name of a run of a file: the id under which it is kept now."""
+    return RunRef(run.record.id, "", run_links.keep_opened_run(state, run))
