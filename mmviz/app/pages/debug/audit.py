@@ -121,7 +121,7 @@ def table_html(audit: Audit) -> str:
         columns = "".join(f"<td>{html.escape(text)}{_bar(share)}</td>" for text, share in cells)
         body += f"<tr><th scope='row'>{chip(Modality(name))}</th>{columns}</tr>"
     caption = html.escape(summary(audit))
-    return f"<table class='facts audit'><caption>{caption}</caption><tr><td></td>{heads}</tr>{body}</table>"
+    return f"<table class='facts audit' tabindex='0'><caption>{caption}</caption><tr><td></td>{heads}</tr>{body}</table>"
 
 
 def examples_html(audit: Audit) -> str:
@@ -138,7 +138,7 @@ def examples_html(audit: Audit) -> str:
         cells += [_modality_cell(row[str(modality)]) for modality in INPUT_MODALITIES]
         title = html.escape(titles.get(row["name"], row["name"]))
         body += f"<tr><th scope='row'>{title}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-    return f"<table class='facts audit'><tr>{heads}</tr>{body}</table>"
+    return f"<table class='facts audit' tabindex='0'><tr>{heads}</tr>{body}</table>"
 
 
 def _modality_cell(values: Mapping[str, Any] | None) -> str:

@@ -41,4 +41,4 @@ def pointing_html(heads: Sequence[PointingHead]) -> str:
         for name, cells in table(heads)
     )
     caption = html.escape(audit_words("pointing"))
-    return f"<table class='facts audit pointing'><caption>{caption}</caption><tr><td></td>{titles}</tr>{body}</table>"
+    return f"<table class='facts audit pointing' tabindex='0'><caption>{caption}</caption><tr><td></td>{titles}</tr>{body}</table>"
