@@ -120,8 +120,8 @@ def table_html(audit: Audit) -> str:
     for name, cells in table(audit):
         columns = "".join(f"<td>{html.escape(text)}{_bar(share)}</td>" for text, share in cells)
         body += f"<tr><th scope='row'>{chip(Modality(name))}</th>{columns}</tr>"
-    caption = html.escape(summary(audit))
-    return f"<table class='facts audit' tabindex='0'><caption>{caption}</caption><tr><td></td>{heads}</tr>{body}</table>"
+    first = f"<caption>{html.escape(summary(audit))}</caption><tr><td></td>{heads}</tr>"
+    return f"<table class='facts audit' tabindex='0'>{first}{body}</table>"
 
 
 def examples_html(audit: Audit) -> str:

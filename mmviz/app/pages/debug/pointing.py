@@ -40,5 +40,5 @@ def pointing_html(heads: Sequence[PointingHead]) -> str:
         "</tr>"
         for name, cells in table(heads)
     )
-    caption = html.escape(audit_words("pointing"))
-    return f"<table class='facts audit pointing' tabindex='0'><caption>{caption}</caption><tr><td></td>{titles}</tr>{body}</table>"
+    first = f"<caption>{html.escape(audit_words('pointing'))}</caption><tr><td></td>{titles}</tr>"
+    return f"<table class='facts audit pointing' tabindex='0'>{first}{body}</table>"
