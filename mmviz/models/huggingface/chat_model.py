@@ -71,6 +71,9 @@ class ChatModel:
         """The tokens of the answer that the logits are about, counted from 0; empty for all of them."""
         self._reader = InputReader(module, processor, family, device)
         self._placeholders = placeholder_ids(processor)
+        starts = (getattr(module.config, f"{kind}_start_token_id", None) for kind in ("vision", "audio"))
+        self._unwritable = {*self._placeholders, *(token_id for token_id in starts if token_id is not None)}
+        """Tokens that no answer has: behind those that begin a picture or sound, the model would look for one."""
 
     @property
     def tokenizer(self) -> Any:
@@ -95,7 +98,7 @@ class ChatModel:
         """See `SupportsGeneration.answering`. Raises ``hf-answer``, too, for ids that the model cannot write."""
         config: Any = self.module.config
         count = int(config.get_text_config(decoder=True).vocab_size)
-        wrong = [token_id for token_id in answer if not 0 <= token_id < count or token_id in self._placeholders]
+        wrong = [token_id for token_id in answer if not 0 <= token_id < count or token_id in self._unwritable]
         if wrong:
             raise MmvizError("hf-answer", id=wrong[0], last=count - 1)
         if any(not 0 <= number < len(answer) for number in part):
@@ -207,7 +210,7 @@ class ChatModel:
 
         watch = Watch()
         config: Any = self.module.generation_config
-        hidden = sorted({*(config.suppress_tokens or ()), *self._placeholders})
+        hidden = sorted({*(config.suppress_tokens or ()), *self._unwritable})
         with torch.no_grad():
             self.module.generate(  # type: ignore[operator]
                 **inputs, max_new_tokens=total, do_sample=False, num_beams=1, suppress_tokens=hidden or None,
