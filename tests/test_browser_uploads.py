@@ -204,8 +204,10 @@ def test_a_refused_file_gives_way_to_the_next_one(
     is_taken(page, "image", "phone.heic")
     drop(page, "image", files / "huge.tif")
     refusal(page, "image")
-    page.get_by_role("button", name="Remove huge.tif").click()
+    page.get_by_role("button", name="Remove huge.tif").last.click()  # the one before is still listed, and not used
     page.locator(".note.refused").wait_for(state="detached", timeout=PATIENCE)
+    is_taken(page, "image", "phone.heic")
+    assert column(page, "image").locator(".note.remark").inner_text() == say("only-last-image", count=2)
 
 
 def test_refusals_are_chinese_on_the_chinese_page(
