@@ -102,16 +102,15 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     changes: dict[Control | None, tuple[Change, ...]] = {
         "shuffled": (ShuffleWeights(1),), "uniform": (UniformAttention(),)
     }  # fmt: skip
-    request, backend = run.rerun_request(), run.backend
+    backend = run.backend
+    request = replace(run.rerun_request(), answer=(), answer_part=())  # B writes an answer of its own
     if options.other:
         chosen = argparse.Namespace(**{**vars(options), "model": options.other})
         backend = chosen_backend(backend_from(chosen), options.other)
-        request = replace(request, model=options.other, pairs=(), answer=(), answer_part=())
+        request = replace(request, model=options.other, pairs=())
     sample = _other_sample(options, run.sample)
     if sample is not None:
-        request = replace(request, sample=sample, answer=(), answer_part=())
-    if options.other_control:  # such a model writes another answer
-        request = replace(request, answer=(), answer_part=())
+        request = replace(request, sample=sample)
     request = replace(request, changes=changes.get(options.other_control, ()))
     if options.other_control == "uniform":  # uniform attention has no gradient
         request = replace(request, relevance=False, depends_on=False)

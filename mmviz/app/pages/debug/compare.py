@@ -134,15 +134,15 @@ def _option_text(option: str) -> str:
 
 
 def _make_other_run(runner: ExperimentRunner, option: str, stop: Stop) -> Run | None:
-    """Returns B; None after a stop. Of other inputs and another model it has their own answer, not that of A."""
+    """Returns B; None after a stop. A model that writes its answer writes that of B, and is not held to that of A."""
     kind, _, name = option.partition("/")
-    request: Request = runner.request
+    request: Request = replace(runner.request, answer=(), answer_part=())
     if kind == "example":
         example = next(example for example in load_gallery() if example.id == name)
-        request = replace(request, sample=example.sample(), answer=(), answer_part=())
+        request = replace(request, sample=example.sample())
     elif kind == "model":  # its heads are not those of A
         kept = tuple(change for change in request.changes if isinstance(change, ShuffleWeights | UniformAttention))
-        request = replace(request, model=name, changes=kept, pairs=(), answer=(), answer_part=())
+        request = replace(request, model=name, changes=kept, pairs=())
     else:
         request = replace(request, changes=_changes(runner, kind))  # type: ignore[arg-type]  # the rest are controls
     is_uniform = any(isinstance(change, UniformAttention) for change in request.changes)
