@@ -67,7 +67,7 @@ def test_the_table_its_terms_and_the_examples(two_examples: None, monkeypatch: p
     assert reports == [(1, 2), (2, 2)], "progress is reported for each example"
     body = markup(page)
     assert len(audit.assessments) == 2 and not audit.is_stopped and summary(audit) in body
-    (table_html,) = (e.proto.body for e in page.html if "<table class='facts audit' " in e.proto.body)
+    (table_html,) = (e.proto.body for e in page.html if "facts audit' tabindex='0'><caption>" in e.proto.body)
     for name, cells in table(audit):
         assert say(f"name-{name}") in table_html
         for text, share in cells:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from records import record, trio
 from streamlit import runtime
 
 from mmviz.app import experiment_runner, session_actions
@@ -18,15 +19,15 @@ from mmviz.app.jobs import Job, StreamingJob, WarmBackend
 from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.i18n.page import say
-from mmviz.types import InputError
+from mmviz.types import InputError, Sample
 
 SOON = 30.0
 """Seconds; far more than anything here takes."""
 
 
 def a_run() -> Run:
-    """Returns a run to compare by identity; it holds nothing."""
-    return Run.__new__(Run)
+    """Returns a run to compare by identity."""
+    return Run(Sample(text="word 0"), record({"all": trio()}, [("all", "all", 0, 2)]))
 
 
 @pytest.fixture

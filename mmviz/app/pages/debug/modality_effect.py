@@ -85,7 +85,7 @@ def subsets_html(effect: Effect) -> str:
     for subset in measured_subsets(effect):
         label, probability = effect.answers[subset]
         marks = "".join(f"<td class='mark'>{'●' if modality in subset else '–'}</td>" for modality in modalities)
-        other = "" if label == effect.answer else " class='other'"
+        other = " class='other'" if effect.is_changed(subset) else ""  # of a written answer that is not known
         answer = f"<td{other}>{html.escape(label)} {probability:.1%}</td>"
         rows += f"<tr>{marks}{answer}<td>{effect.values[subset]:.2f}</td></tr>"
     columns = f"<th scope='col'>{html.escape(say('subsets-answer'))}</th>"
