@@ -181,7 +181,8 @@ def test_a_run_can_be_stopped(visit_to: Visit, tmp_path: Path) -> None:
         settle(page)
         assert say("stopped") in error.inner_text() and waiting.count() == 0
         assert page.get_by_role("button", name=say("stop"), exact=True).count() == 0
-        assert drawn(page, IMAGE) == before and page.locator(".answer .word").inner_text() == answer
+        until(page, lambda: drawn(page, IMAGE) == before)  # the viewer is set up anew below the message
+        assert page.locator(".answer .word").inner_text() == answer
         example_button(page, "said").click()
         sync_api.expect(error).to_have_count(0, timeout=PATIENCE)
         assert changed(page, AUDIO, ""), "the page can be used again"
