@@ -33,7 +33,7 @@ def possible_answers(backend: Backend, model: str) -> Collection[str]:
     return next((card.answers for card in backend.models() if card.id == model), ())
 
 
-def is_correct(example: Example, record: AttentionRecord, possible: Collection[str] = ()) -> bool | None:
+def is_correct(example: Example, record: AttentionRecord, possible: Collection[str]) -> bool | None:
     """Returns whether the answer of a record is the one that an example expects, see `Example.is_right`.
 
     None where that is not known, and where the model cannot give the expected answer: it is neither among those of

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.answer_shares import answer_log_probability, written_log_probability
+from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import last_keys
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
@@ -153,8 +153,8 @@ def read_curves(methods: Iterable[str], records: Sequence[AttentionRecord]) -> d
     names = list(methods)[: max(0, len(swept) - variant_count(0)) // (2 * inner)]
     if not names:
         return {}
-    p_all, least = answer_log_probability(records[0]), FLAT_NATS
-    if written_log_probability(records[0]) is None:
+    p_all, least = written_log_probability(records[0]), FLAT_NATS
+    if p_all is None:
         swept, p_all, least = np.exp(swept), records[0].answers[0].probability, FLAT
     p_none = float(swept[0])
     is_flat = abs(p_all - p_none) < least

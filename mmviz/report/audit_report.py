@@ -16,6 +16,7 @@ from mmviz.i18n.language import join_sentences
 from mmviz.i18n.unicode_display import one_line
 from mmviz.report import pointing_table
 from mmviz.report.csv_table import csv_text
+from mmviz.report.run_facts import option_texts
 from mmviz.types import INPUT_MODALITIES, MmvizError
 
 REMARKABLE_ATTENTION = 0.25
@@ -91,7 +92,7 @@ def to_json(audit: Audit) -> str:
         "model": audit.model,
         "trained": audit.trained,
         "baseline": audit.baseline,
-        "options": [f"{name}={value}" for name, value in audit.options],
+        "options": option_texts(audit.options),
         "examples": audit.examples,
         "evaluated": len(audit.assessments),
         "stopped": audit.is_stopped,

@@ -13,6 +13,7 @@ from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_list
 from mmviz.report.csv_table import csv_text
 from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.run_facts import option_texts
 from mmviz.types import Modality
 
 COLUMNS = ("head", "chosen-half", "held-out-half", "chance", "by-chance")
@@ -50,7 +51,7 @@ def experiment_table(
     heads = document.pop("heads")
     of_model = [] if model == "trio" else ["--model", model]
     command = shlex.join(["mmviz", "audit", "FOLDER", *of_model, *words, "--heads-csv", "heads.csv"])
-    facts = {"model": model, "options": [f"{name}={value}" for name, value in options]} | document
+    facts = {"model": model, "options": option_texts(options)} | document
     return ExperimentTable("heads", tuple(PointingHead.__dataclass_fields__), heads, facts, command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmviz.analysis.unsure_answers import unsure_answers
@@ -24,6 +25,11 @@ def run_facts(request: Request, record: AttentionRecord) -> dict[str, Any]:
         "not_sure": [{"label": answer.label, "probability": answer.probability} for answer in unsure],
         "part": list(request.answer_part),
         "changes": [str(change) for change in request.changes],
-        "options": [f"{name}={value}" for name, value in request.options],
+        "options": option_texts(request.options),
         "notices": [str(notice) for notice in (*request.sample.notices, *record.notices)],
     }
+
+
+def option_texts(options: Sequence[tuple[str, str | int]]) -> list[str]:
+    """Returns settings of a run, as in `mmviz.types.Request`, as plain texts of name and value."""
+    return [f"{name}={value}" for name, value in options]

@@ -23,6 +23,7 @@ from mmviz.experiments.example_averages import By, average
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.report.average_tables import COMPARED_TABLES, TABLES, average_tables, comparison_tables, to_json
+from mmviz.report.run_facts import option_texts
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     from mmviz.inputs.examples import load_examples, load_gallery
 
     _check(options)
-    settings = prompt_settings(options)
+    settings = tuple(prompt_settings(options).items())
     examples = load_examples(options.folder) if options.folder else load_gallery()
     models = [options.model, *([options.other] if options.other else [])]
     backends = [backend_with(backend_from(options, model), model) for model in models]
@@ -82,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     facts = {
         "model": options.model, **({"other": options.other} if options.other else {}),
         "trained": all(trained for _, trained in backends),
-        "options": [f"{name}={value}" for name, value in settings.items()], "examples": len(examples),
+        "options": option_texts(settings), "examples": len(examples),
         "measured": min(map(len, measured)), "stopped": done < len(models) * len(examples),
         "skipped": [{"name": name, "reason": str(error)} for name, error in skipped.items()],
     }  # fmt: skip
@@ -109,7 +110,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _measured(
     options: argparse.Namespace,
-    settings: Mapping[str, str | int],
+    settings: Sequence[tuple[str, str | int]],
     examples: Sequence[Any],
     models: Sequence[str],
     backends: Sequence[Backend],
@@ -127,7 +128,7 @@ def _measured(
             before = done
             own, errors = measure_examples(
                 backend, model, examples, with_routes, lambda count, _: report(before + count), stop,  # noqa: B023
-                tuple(settings.items()),
+                settings,
             )  # fmt: skip
             measured.append(own)
             skipped |= {name: error for name, error in errors if name not in skipped}

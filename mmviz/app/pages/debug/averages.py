@@ -29,6 +29,7 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.report.average_tables import TABLES, average_tables
 from mmviz.report.average_text import group_name
 from mmviz.report.routes_table import layers_words
+from mmviz.report.run_facts import option_texts
 from mmviz.types import MODALITIES, Modality, TokenGroup
 
 
@@ -69,7 +70,7 @@ def averages_section(runner: ExperimentRunner, source: ExampleSource) -> None:
         for notice in averages.left_out:
             widgets.note(str(notice))
         facts = {
-            "model": runner.request.model, "options": [f"{name}={value}" for name, value in runner.request.options],
+            "model": runner.request.model, "options": option_texts(runner.request.options),
             "examples": len(source.examples), "measured": len(measurements),
             "skipped": [{"name": name, "reason": str(error)} for name, error in skipped],
         }  # fmt: skip

@@ -24,6 +24,7 @@ from mmviz.inputs.examples import Example
 from mmviz.report.average_tables import COMPARED_TABLES, comparison_tables
 from mmviz.report.average_text import changes_table, comparison_summary
 from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.run_facts import option_texts
 from mmviz.types import MmvizError
 
 Outcome = tuple[list[ExampleMeasurement], list[tuple[str, MmvizError]]]
@@ -69,7 +70,7 @@ def checkpoints_part(
         widgets.note(str(notice))
     facts = {
         "model": models[0], "other": models[1],
-        "options": [f"{name}={value}" for name, value in runner.request.options],
+        "options": option_texts(runner.request.options),
         "examples": len(source.examples), "measured": len(after),
         "stopped": len(after) + len(skipped) < len(examples),
         "skipped": [{"name": name, "reason": str(error)} for name, error in skipped],
