@@ -97,6 +97,19 @@ def test_uploads_are_run_and_the_figures_follow_the_pinned_token(
     page.locator(".heading", has_text=" s”").first.wait_for()
 
 
+def test_a_change_outside_a_fragment_is_drawn_with_one_inside_it(
+    visit_to: Callable[..., sync_api.Page], server: str
+) -> None:
+    page = visit_to(server)
+    assert page.locator(".st-key-panel-own").is_hidden()
+    page.evaluate(
+        """() => [".st-key-talk summary", ".st-key-panel-own-toggle button"].forEach(name =>
+            document.querySelector(name).click())"""
+    )
+    page.locator(".st-key-talk-add-view").wait_for()
+    page.locator(".st-key-panel-own").wait_for()
+
+
 def test_a_gif_and_recordings_of_phones_and_browsers_run(
     visit_to: Callable[..., sync_api.Page], server: str, tmp_path: Path
 ) -> None:

@@ -1,16 +1,21 @@
-"""Callbacks of widgets that the browser's next request does not interrupt.
+"""Callbacks of widgets that the browser's next request does not interrupt, and whose effect is drawn.
 
 Streamlit 1.67 stops a callback at any access to the session's state once another request is waiting, and drops a click
 that is not obeyed yet where one comes just before. Of requests that come after the one that interrupts it keeps the
 older values: a file that was uploaded meanwhile is lost.
+
+Its browser side sends all changes of a moment in one request, and names the fragment of one of them in it. A file that
+arrives while the viewer reports its selection is then in the session, and nowhere on the page.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import wraps
 from typing import Any
 
-from streamlit.runtime.state import SafeSessionState
+from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
+from streamlit.runtime.state import SafeSessionState, SessionState
 
 _INTERRUPTS = "_yield_callback"
 """The attribute that holds what handles requests that wait."""
@@ -18,6 +23,8 @@ _INTERRUPTS = "_yield_callback"
 
 def keep_callbacks_whole() -> None:
     """Has requests wait until the callbacks of the one before are done. Does so once.
+
+    Also has the whole page drawn where a request for a fragment brings a change of a widget outside it.
 
     Leaves a Streamlit whose state is built otherwise as it is.
     """
@@ -33,9 +40,26 @@ def keep_callbacks_whole() -> None:
             original(state, *args, **kwargs)
         finally:
             object.__setattr__(state, _INTERRUPTS, interrupts)
+        context = get_script_run_ctx()
+        if context is None or context.script_requests is None or not context.fragment_ids_this_run:
+            return
+        if _changed_outside(state._state, context.fragment_ids_this_run):
+            context.script_requests.request_rerun(
+                RerunData(
+                    query_string=context.query_string, page_script_hash=context.page_script_hash,
+                    cached_message_hashes=context.cached_message_hashes, context_info=context.context_info,
+                )
+            )  # fmt: skip
 
     SafeSessionState.on_script_will_rerun = run_callbacks  # type: ignore[assignment,method-assign]
 
 
 def _wait() -> None:
     pass
+
+
+def _changed_outside(state: SessionState, fragments: Sequence[str]) -> bool:
+    """Returns whether the request that ``state`` has just taken in changes a widget outside ``fragments``."""
+    values = state._new_widget_state
+    outside = [name for name, widget in values.widget_metadata.items() if widget.fragment_id not in fragments]
+    return any(name in values and state._widget_changed(name) for name in outside)
