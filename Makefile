@@ -55,7 +55,7 @@ texts: dev
 	$(VENV)/bin/python tools/catalogues.py
 
 versions: dev
-	$(VENV)/bin/python tools/versions.py
+	$(VENV)/bin/python tools/dependency_bounds.py
 
 coverage: dev
 	$(VENV)/bin/python -m tools.model_coverage

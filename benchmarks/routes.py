@@ -31,7 +31,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.written_answer import answering
 from mmviz.experiments.route_cut import ROUTES, measure_routes, route_cells, route_windows
 from mmviz.inputs.examples import load_gallery
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.models.trio_model import BundledTrio
 from mmviz.types import Modality, Request, Sample, Token
 

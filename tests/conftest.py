@@ -185,7 +185,7 @@ def qwen2_audio_folder(checkpoint: Callable[[str], Path]) -> Path:
 def llava_backend(llava_spec: str) -> LocalBackend:
     """A backend with the tiny LLaVA."""
     from mmviz.backends.local import LocalBackend
-    from mmviz.models.model_factory import load
+    from mmviz.models.custom_model_factory import load
 
     return LocalBackend("cpu", {llava_spec: load(llava_spec, "cpu")})
 

@@ -18,7 +18,7 @@ torchvision_transforms.import_torchvision()
 from picture_checkpoints import WITH_TIMM, WITH_TORCHVISION, save_checkpoint  # noqa: E402  # after torchvision
 from picture_family_checks import Checkpoint, checks_of  # noqa: E402
 
-from mmviz.models.model_factory import load  # noqa: E402
+from mmviz.models.custom_model_factory import load  # noqa: E402
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from transformers import (
 
 import mmviz
 from mmviz import Modality, Sample, Token
-from mmviz.inputs.located_tokens import audio_moments, image_patches, prompt_tokens
+from mmviz.inputs.token_builders import audio_moments, image_patches, prompt_tokens
 
 SPECIAL = (
     "<|pad|>", "<|bos|>", "<|eos|>", "<|vision_bos|>", "<|vision_eos|>", "<|IMAGE|>", "<|VIDEO|>", "<|audio_bos|>",

@@ -24,7 +24,7 @@ from mmviz.inputs import make_sample
 from mmviz.inputs.decoder_failure import CODES
 from mmviz.io.npz import open_npz, pack_npz
 from mmviz.io.run_file import from_bytes
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.types import MmvizError
 
 HEADER_LIMITS = 0.2, 50.0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.inputs.located_tokens import audio_moments, image_patches
+from mmviz.inputs.token_builders import audio_moments, image_patches
 from mmviz.types import Modality, Sample, Token
 
 SIDE, MOMENTS, SECONDS = 4, 8, 0.8

@@ -17,7 +17,7 @@ from mmviz.app.allowed_hosts import (
     machine_addresses,
     public_names,
 )
-from mmviz.app.refusal_message import NGINX, refusal_html
+from mmviz.app.host_refusal import NGINX, refusal_html
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import LANGUAGES, Language, use_language
 from mmviz.types import MmvizError

@@ -15,7 +15,7 @@ from PIL import Image
 from records import ASKS, PAIR, WHOLE, attention, plain, record, towers, trio
 
 from mmviz.analysis.answer_maps import ATTRIBUTIONS, depends_on, method_words, reads_from_ref
-from mmviz.backends.local.chosen_method import with_chosen_method
+from mmviz.backends.local.method_requirements import with_chosen_method
 from mmviz.explain import Run
 from mmviz.i18n.language import use_language
 from mmviz.io.recording_file import from_recording, to_recording

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.app import resources, router, run_launcher
 from mmviz.app import session_state as state
-from mmviz.app.components.widgets import as_label
+from mmviz.app.components.page_elements import as_label
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend, recording_bytes
 from mmviz.i18n.errors_and_notices import SENTENCES

@@ -25,10 +25,10 @@ from mmviz.i18n.audit import audit_words
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import load_examples
 from mmviz.report.audit_report import Audit, meanings, rows, sentences, summary, table
-from mmviz.report.experiment_table import ExperimentTable
 from mmviz.report.pointing_table import heads_of
 from mmviz.report.pointing_table import sentences as pointing_sentences
 from mmviz.report.pointing_table import table as pointing_rows
+from mmviz.report.result_table import ExperimentTable
 from mmviz.types import Modality
 
 ADDRESS = {"page": "debug", "section": "audit"}

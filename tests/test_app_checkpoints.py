@@ -24,7 +24,7 @@ from mmviz.app.pages.debug import checkpoints
 from mmviz.app.pages.debug.checkpoints import changes_html
 from mmviz.cli import _parser
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import Example

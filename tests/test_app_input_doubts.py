@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mmviz.app import resources
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.draft import Draft
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.pages.explore import input_doubts as page
@@ -42,7 +42,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(resources, "warm_backend", lambda config: backend)
     monkeypatch.setattr(resources, "decoder", lambda: SimpleNamespace(sample=sample))
     monkeypatch.setattr(page, "Request", lambda model, given, maps: SimpleNamespace(sample=given, maps=maps))
-    monkeypatch.setattr(widgets, "note", lambda text, kind: notes.append(f"{kind}: {text}"))
+    monkeypatch.setattr(page_elements, "note", lambda text, kind: notes.append(f"{kind}: {text}"))
     page._doubts.clear()
     return notes
 

@@ -15,8 +15,8 @@ from streamlit.runtime.state.common import WidgetMetadata
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import router, session_actions
-from mmviz.app.callbacks import keep_callbacks_whole
 from mmviz.app.session_state import QUESTION, USE_IMAGE
+from mmviz.app.streamlit_callback_patch import keep_callbacks_whole
 
 pytestmark = pytest.mark.slow
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from app_page import markup, notes, now, payload, report_need, report_view, selected, view, visit
 from streamlit.testing.v1 import AppTest
-from test_long_flows import REFS, TOLERANCE, long_run
+from test_background_rollout import REFS, TOLERANCE, long_run
 from test_long_runs import amounts
 
 import mmviz
 from mmviz.analysis.map_refs import map_words
 from mmviz.app.jobs import Job
 from mmviz.app.pages.explore.footer import downloads
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.i18n.page import say
 from mmviz.report import ViewerData
 from mmviz.types import CaptureError, MapRef, Rows, View, Zoom

@@ -18,9 +18,9 @@ from mmviz.app.operator_config import OperatorConfig
 from mmviz.backends.local.backend import this_machine
 from mmviz.cli import main
 from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface.progress_bars import download_bar
 from mmviz.models.loading_watch import LoadingWatch, watch_loading
-from mmviz.models.model_factory import load
 from mmviz.types import MmvizError, Notice, Request
 
 RELEASE, LOADING = threading.Event(), threading.Event()

@@ -9,7 +9,7 @@ import pytest
 from app_page import EXAMPLES, image_bytes, markup, notes, now, press, run, visit
 from streamlit.testing.v1 import AppTest
 from test_app_audit import ADDRESS, PATIENCE, TWO
-from test_example_archive import packed
+from test_uploaded_examples import packed
 
 from mmviz.app.pages.debug import audit as section
 from mmviz.app.uploads import STAND_IN

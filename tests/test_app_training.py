@@ -15,19 +15,19 @@ from mmviz.app.pages.learn import training
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.page import say
 from mmviz.io.training_timeline_file import unpack
-from mmviz.training.fit import conv_attention
-from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun
+from mmviz.training.fit import train_conv_attention
+from mmviz.training.fit.train_conv_attention import WORDS, Recipe, TrainingRun
 from mmviz.viewer.quantization import decode as amounts_of
 
 pytestmark = pytest.mark.slow
 
 TINY = Recipe(images=64, held_out=40, epochs=2)
-FIT = conv_attention.fit
+FIT = train_conv_attention.fit
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv_attention, "fit", lambda _, *watchers: FIT(TINY, *watchers))
+    monkeypatch.setattr(train_conv_attention, "fit", lambda _, *watchers: FIT(TINY, *watchers))
 
 
 def lesson(**params: str) -> AppTest:
@@ -100,7 +100,7 @@ def test_the_page_shows_progress_and_a_stopped_training_is_kept(monkeypatch: pyt
 
         return FIT(TINY, pausing_progress, stop, partial)
 
-    monkeypatch.setattr(conv_attention, "fit", fit_with_pause)
+    monkeypatch.setattr(train_conv_attention, "fit", fit_with_pause)
     page = press(lesson(), "learn-start")
     job = now(page).training_job
     assert paused.wait(240)
@@ -138,7 +138,7 @@ def test_an_error_of_training_gets_a_note_without_its_message(monkeypatch: pytes
     def fail(*_: Any) -> TrainingRun:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(conv_attention, "fit", fail)
+    monkeypatch.setattr(train_conv_attention, "fit", fail)
     page = finished(press(lesson(), "learn-start"))
     (note,) = notes(page, "error")
     assert say("learn-training-failed") in note and "secret" not in markup(page)

@@ -20,7 +20,7 @@ from mmviz.analysis.answer_maps import depends_on, depends_on_method, method_wor
 from mmviz.analysis.map_refs import map_words
 from mmviz.app.pages.explore import footer
 from mmviz.app.selection import Selection, view_of
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.figures.token_labels import names
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell

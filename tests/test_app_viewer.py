@@ -30,7 +30,7 @@ from mmviz.app.selection import Selection, initial_selection, read_view, view_of
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
 from mmviz.report import ViewerData
-from mmviz.report.requested_sections import MAX_SECTIONS
+from mmviz.report.viewer_requests import MAX_SECTIONS
 from mmviz.types import MapRef
 
 pytestmark = pytest.mark.slow

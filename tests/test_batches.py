@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
-from mmviz.backends.local.isolated_run import isolated_run
 from mmviz.backends.local.padding import without_padding
+from mmviz.backends.local.torch_global_state import isolated_run
 from mmviz.backends.ray import Replica
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.run_queue import RunQueue, outcomes

@@ -16,7 +16,7 @@ from processes import ROOT, Server, free_port, running_server, wait_until
 from real_page import PATIENCE, VIEWER, settle, unfold
 from reverse_proxy import nginx_default, nginx_documented, nginx_upgrading, reverse_proxy
 
-from mmviz.app.refusal_message import NGINX
+from mmviz.app.host_refusal import NGINX
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say

@@ -12,7 +12,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from real_page import AT_200_PERCENT, PATIENCE, VIEWER, nothing_is_cut_off, settle, until  # noqa: E402
 
-from mmviz.analysis.attention_path import PATH_STEPS  # noqa: E402
+from mmviz.analysis.query_key_walkthrough import PATH_STEPS  # noqa: E402
 from mmviz.app.pages.learn.course import COURSE  # noqa: E402
 from mmviz.app.pages.learn.presentation import slides_of  # noqa: E402
 from mmviz.app.session_state import LESSONS, LessonId  # noqa: E402

@@ -18,7 +18,7 @@ import mmviz
 from mmviz.capture import CaptureResult
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.extract_attention_tensors import attention_tensors
-from mmviz.capture.pair_spread import spread_of
+from mmviz.capture.score_axes import spread_of
 from mmviz.types import CaptureError
 
 LIMIT = 2e-6

@@ -11,8 +11,8 @@ from eager_attention import drawn
 from torch import Tensor, nn
 
 import mmviz
+from mmviz.capture.data_flow_step import Step
 from mmviz.capture.extract_attention_tensors import attention_tensors
-from mmviz.capture.flow_step import Step
 from mmviz.capture.product_call import product_call
 
 X, Y = drawn(4, 6), drawn(5, 6, seed=1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.analysis.rollout import rollout
-from mmviz.capture.call_flows import one_stream
+from mmviz.capture.call_rollout_relevance import one_stream
 from mmviz.capture.joint_rollout import rollout_rows
 from mmviz.types import CaptureError
 

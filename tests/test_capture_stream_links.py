@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.capture.call_flows import CallFlows
+from mmviz.capture.call_rollout_relevance import CallFlows
 from mmviz.types import CaptureError
 
 SIDE, WORDS = 4, 6

@@ -15,7 +15,7 @@ from mmviz.training.evaluate.compare_fusions import markdown as fusions_markdown
 from mmviz.training.evaluate.measure_model import markdown
 from mmviz.training.evaluate.route_effects import EVEN, balanced_share, totals
 from mmviz.training.evaluate.route_effects import markdown as routes_markdown
-from mmviz.training.fit.fusions import SCENES
+from mmviz.training.fit.train_fusions import SCENES
 
 FUSIONS = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
 CARD = json.loads((assets_dir() / "trio" / "card.json").read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.route_cut import measure_routes, route_cells, route_windows
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
 from mmviz.types import INPUT_MODALITIES
 

@@ -17,7 +17,7 @@ from app_page import wav
 from PIL import Image
 
 from mmviz.cli import main
-from mmviz.cli.output_folder import MANIFEST, stems
+from mmviz.cli.resumable_results import MANIFEST, stems
 from mmviz.i18n.errors_and_notices import sentence
 
 SOURCE = """

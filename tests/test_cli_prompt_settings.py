@@ -14,8 +14,8 @@ from PIL import Image
 
 from mmviz import make_sample
 from mmviz.app.draft import EMPTY
+from mmviz.app.reproduce_command import table_command
 from mmviz.app.session_state import State
-from mmviz.app.table_command import table_command
 from mmviz.cli import _parser, main
 from mmviz.cli.options import prompt_settings
 from mmviz.types import MmvizError, Request

@@ -11,7 +11,7 @@ from made_up_tokens import Voices
 
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.training.world import compose_sound as compose_module
-from mmviz.training.world import sound_effects as effects
+from mmviz.training.world import speech_augmentation as effects
 from mmviz.training.world.compose_sound import EFFECTS, Wave, compose_sound
 
 START, END = 20_000, 30_000

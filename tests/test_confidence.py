@@ -15,10 +15,10 @@ from mmviz.i18n.language import use_language
 from mmviz.models.confidence import confidence, expected_calibration_error, fitted_temperature, unsure_notices
 from mmviz.present import make_talk
 from mmviz.report.answer_title import answer_title
-from mmviz.report.document_content import document_content
+from mmviz.report.json_summary import run_summary
+from mmviz.report.noscript_content import document_content
 from mmviz.report.run_report import RunReport
 from mmviz.report.run_report_html import report_html
-from mmviz.report.summary import run_summary
 from mmviz.training.evaluate.calibration import Calibration, tables
 from mmviz.types import Answer, AttentionRecord, Sample
 from mmviz.types.maps import AttentionMap

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 import mmviz
 from mmviz.cli import main
 from mmviz.i18n.learn_training import TRAINING
-from mmviz.models.conv_attention import ConvAttention
-from mmviz.training.fit import conv_attention
-from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun, draw_images, fit, save, to_tensor
+from mmviz.models.conv_attention_model import ConvAttention
+from mmviz.training.fit import train_conv_attention
+from mmviz.training.fit.train_conv_attention import WORDS, Recipe, TrainingRun, draw_images, fit, save, to_tensor
 
 pytestmark = pytest.mark.long
 
@@ -100,13 +100,13 @@ def test_the_recipe_is_adam_on_the_cross_entropy_of_the_word_alone(monkeypatch: 
 
 def test_every_epoch_uses_every_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[np.ndarray] = []
-    train_step = conv_attention.train_step
+    train_step = train_conv_attention.train_step
 
     def recorded(model: Any, adam: Any, batch: Any) -> tuple[float, float]:
         batches.append(batch.pixels)
         return train_step(model, adam, batch)
 
-    monkeypatch.setattr(conv_attention, "train_step", recorded)
+    monkeypatch.setattr(train_conv_attention, "train_step", recorded)
     fitted = fit(Recipe(images=80, held_out=10, epochs=3))
     assert [len(batch) for batch in batches] == [32, 32, 16] * 3
     epochs = [np.concatenate(batches[3 * k : 3 * k + 3]) for k in range(3)]
@@ -205,7 +205,7 @@ def test_saved_files_hold_weights_and_curves(tmp_path: Path) -> None:
 
 
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv_attention, "Recipe", lambda seed=1: Recipe(64, 40, epochs=2, seed=seed))
+    monkeypatch.setattr(train_conv_attention, "Recipe", lambda seed=1: Recipe(64, 40, epochs=2, seed=seed))
 
 
 def test_the_command_trains_it(

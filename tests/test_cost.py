@@ -17,8 +17,8 @@ from streamlit.testing.v1 import AppTest
 from mmviz.analysis import cost_extrapolation
 from mmviz.app.pages.learn import cost as lesson
 from mmviz.backends import ignore_progress, never_stop
-from mmviz.capture import layer_cost
-from mmviz.capture.layer_cost import IMPLEMENTATIONS, Layer, LayerCost, LayerCosts, measure_layer_costs
+from mmviz.capture import layer_benchmark
+from mmviz.capture.layer_benchmark import IMPLEMENTATIONS, Layer, LayerCost, LayerCosts, measure_layer_costs
 from mmviz.figures.loglog import Series, format_quantity, growth_figure
 from mmviz.figures.theme import DARK, LIGHT
 from mmviz.i18n.learn_cost import COST
@@ -100,7 +100,7 @@ def test_every_implementation_is_timed(costs: LayerCosts) -> None:
 def test_a_size_is_repeated_until_it_took_long_enough(
     enough: float, repeats: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layer_cost, "ENOUGH_SECONDS", enough)
+    monkeypatch.setattr(layer_benchmark, "ENOUGH_SECONDS", enough)
     assert measure(16).sizes[0].repeats == repeats
 
 

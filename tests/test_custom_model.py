@@ -20,7 +20,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.explain import run_sample
 from mmviz.models.custom import CustomModel
-from mmviz.models.model_factory import check_spec, load
+from mmviz.models.custom_model_factory import check_spec, load
 from mmviz.types import CaptureError, MmvizError, Sample
 
 pytestmark = pytest.mark.slow

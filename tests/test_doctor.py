@@ -10,8 +10,8 @@ import torch
 from planted import Planted, kinds
 
 import mmviz
+from mmviz.capture.capture_route_probe import route_check
 from mmviz.capture.recorder import EAGER, SDPA, SDPA_LSE
-from mmviz.capture.route_probe import route_check
 from mmviz.cli.commands.doctor import all_passed, diagnose, to_text
 from mmviz.i18n.errors_and_notices import sentence
 

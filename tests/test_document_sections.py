@@ -13,7 +13,7 @@ import tiny_dual_checkpoints
 from PIL import Image
 
 import mmviz
-from mmviz.analysis.token_similarity import token_similarity
+from mmviz.analysis.dual_encoder_similarity import token_similarity
 from mmviz.cli import main
 from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.explain import explain
@@ -22,7 +22,7 @@ from mmviz.figures.signed_colours import signed
 from mmviz.figures.token_labels import names
 from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say
-from mmviz.report.model_sections import MAX_WORDS, prior_section
+from mmviz.report.prior_and_similarity import MAX_WORDS, prior_section
 from mmviz.types import Modality
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
@@ -57,7 +57,7 @@ def test_the_prior_of_an_answer_is_a_table_of_its_words() -> None:
 def test_the_command_measures_it_once_and_writes_it_into_the_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmviz.report import summary
+    from mmviz.report import json_summary
 
     folder = tiny_checkpoints.save_checkpoint("llava", tmp_path)
     calls: list[object] = []
@@ -66,7 +66,7 @@ def test_the_command_measures_it_once_and_writes_it_into_the_document(
         calls.append(arguments)
         return measure_language_prior(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(summary, "measure_language_prior", counted)
+    monkeypatch.setattr(json_summary, "measure_language_prior", counted)
     picture = tmp_path / "a.png"
     Image.fromarray(PIXELS).save(picture)
     files = {name: tmp_path / f"run.{name}" for name in ("json", "html")}

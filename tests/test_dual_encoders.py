@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 import mmviz
 from mmviz import Modality, PixelBox, Sample, Seconds, Token, make_sample
-from mmviz.analysis.token_similarity import TokenSimilarity, token_similarity
+from mmviz.analysis.dual_encoder_similarity import TokenSimilarity, token_similarity
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
-from mmviz.figures.similarity import similarity_strip_html
+from mmviz.figures.similarity_legend import similarity_strip_html
+from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface import token_similarity as similarity_of_modules
-from mmviz.models.model_factory import load
 from mmviz.types import UniformAttention
 
 NAMES = ("clip", "siglip", "siglip2")

@@ -38,7 +38,7 @@ from mmviz.experiments.modality_shapley import (
     read_effect,
     shapley,
 )
-from mmviz.experiments.removal_changes import Baseline, removable_tokens
+from mmviz.experiments.removals import Baseline, removable_tokens
 from mmviz.explain import Run, run_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import (

@@ -14,12 +14,12 @@ from mmviz.inputs.whisper_mel import whisper_log_mel
 from mmviz.models.encoders.frozen_encoders import class_words, classified_words, load_encoders
 from mmviz.models.encoders.picture_encoder import LAST, normalised
 from mmviz.models.trio_network import sounding_frames
-from mmviz.models.trio_projections import pooled_frames
-from mmviz.training.fit import feature_store, photograph_features
+from mmviz.models.trio_projectors import pooled_frames
+from mmviz.training.fit import feature_store, simulated_photograph_features
 from mmviz.training.fit.data import ExampleEncoder, Recipe
 from mmviz.training.fit.feature_store import Chunk, build, open_chunks, picture_chunk, sound_chunk
-from mmviz.training.fit.pairs import PairStream, things_of
-from mmviz.training.fit.photograph_features import as_photographs, class_directions, classes_by_word
+from mmviz.training.fit.question_batches import PairStream, things_of
+from mmviz.training.fit.simulated_photograph_features import as_photographs, class_directions, classes_by_word
 from mmviz.training.world.examples import World
 from mmviz.training.world.labels import patch_things
 from mmviz.training.world.sprites import concepts
@@ -45,7 +45,7 @@ def sounds(world: World) -> Chunk:
 
 @torch.inference_mode()
 def test_a_picture_has_the_features_of_the_encoder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photograph_features, "SHARE", 0.0)
+    monkeypatch.setattr(simulated_photograph_features, "SHARE", 0.0)
     chunk = picture_chunk(world, np.random.default_rng(3), 2)
     rng, encoders = np.random.default_rng(3), load_encoders()
     for row in range(2):

@@ -37,7 +37,7 @@ from mmviz.training.release.gallery_checks import (
     check,
 )
 from mmviz.training.release.gallery_items import GALLERY, Drawing, GalleryItem, Photograph, Speech, Voice
-from mmviz.training.release.gallery_lessons import LESSONS, lesson_claims
+from mmviz.training.release.gallery_lesson_checks import LESSONS, lesson_claims
 from mmviz.training.release.gallery_scenes import expected_answer
 from mmviz.training.world.examples import World
 from mmviz.training.world.scenes import Thing

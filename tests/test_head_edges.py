@@ -10,7 +10,7 @@ import pytest
 from edged_model import ANSWER_TOKEN, MARK, MARKING, OFFSET, PATCHES, READ, TOKENS, WORD, edged
 from test_route_cut import by_index, minus_infinity, questions
 
-from mmviz.analysis.neighbours import neighbours
+from mmviz.analysis.adjacent_tokens import neighbours
 from mmviz.backends import Stop
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.head_ablation import DEAD, measure_head_ablation

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from mmviz import Modality, Sample, make_sample
 from mmviz.backends.local import LocalBackend, variants
 from mmviz.experiments.modality_shapley import effect_requests
-from mmviz.models.huggingface.input_batches import FREE_PADDING, MAX_PADDING, batches_of
-from mmviz.models.huggingface.input_reader import CheckpointInputs
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
+from mmviz.models.huggingface.processor_inputs import CheckpointInputs
+from mmviz.models.huggingface.variant_batches import FREE_PADDING, MAX_PADDING, batches_of
 from mmviz.models.protocol import Prepared
 from mmviz.types import AttentionRecord, PixelBox, ReplaceInput, Request, Seconds
 

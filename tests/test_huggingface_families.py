@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
 from mmviz.types import MmvizError
-from tools.huggingface_families import every_means
+from tools.huggingface_families import every_interface
 from tools.huggingface_families import judge_checkpoint as judging
-from tools.huggingface_families.every_checkpoint import every_build
+from tools.huggingface_families.checkpoint_builds import every_build
 from tools.huggingface_families.families_table import COLUMNS, families_document
 from tools.huggingface_families.judge_checkpoint import CheckpointOutcome, judge_checkpoint
 
@@ -67,7 +67,7 @@ def test_a_way_of_running_that_fails_is_caught(monkeypatch: pytest.MonkeyPatch) 
     def refuse(arguments: list[str]) -> int:
         raise MmvizError("hf-extra")
 
-    monkeypatch.setattr(every_means, "main", refuse)
+    monkeypatch.setattr(every_interface, "main", refuse)
     outcome = judge_checkpoint("clip")
     assert (
         not outcome.is_right and outcome.means["CLI, HTML, .npz"].startswith("MmvizError") and not outcome.means["page"]

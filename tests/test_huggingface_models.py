@@ -21,11 +21,11 @@ from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface import load_checkpoint, memory_need
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
-from mmviz.models.model_factory import load
 from mmviz.types import DropModality, MmvizError, Request
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)

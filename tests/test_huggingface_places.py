@@ -21,7 +21,7 @@ from mmviz import Modality, PixelBox, Sample, Seconds, Token, make_sample
 from mmviz.backends.local import LocalBackend
 from mmviz.capture import capture
 from mmviz.explain import Run, run_sample
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.types import AudioInput, ImageInput
 
 pytestmark = pytest.mark.slow

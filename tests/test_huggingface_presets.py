@@ -131,8 +131,8 @@ def test_a_spread_model_answers_like_one_on_a_single_device(tmp_path: Path, monk
 
     from mmviz import Sample
     from mmviz.backends.local import LocalBackend
+    from mmviz.models.custom_model_factory import load
     from mmviz.models.huggingface import load_checkpoint as loading
-    from mmviz.models.model_factory import load
     from mmviz.types import Request
 
     spec = f"hf:{tiny_checkpoints.save_checkpoint('llava', tmp_path)}"

@@ -13,7 +13,7 @@ import tiny_checkpoints  # first: it sets what transformers reads
 from mmviz import Modality, Sample, Token, make_sample
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.types import Chars, MmvizError, Request
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)

@@ -13,7 +13,7 @@ import tiny_sound_checkpoints
 import torch
 
 from mmviz import Modality, Sample, make_sample
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.types import Chars, MmvizError
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)

@@ -11,14 +11,14 @@ import torch
 from mmviz.models import input_doubts
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.input_doubts import InputDoubts
+from mmviz.models.ood_word_evidence import EvidenceReader
 from mmviz.models.out_of_distribution import Detector, FeatureSpace, Network, packed, unpacked
 from mmviz.models.trio_inputs import whole_words
 from mmviz.models.trio_network import Trio
-from mmviz.models.word_evidence import EvidenceReader
+from mmviz.training.fit.class_shifted_features import moved_to_classes
 from mmviz.training.fit.data import ExampleEncoder
-from mmviz.training.fit.moved_features import moved_to_classes
 from mmviz.training.fit.out_of_distribution import FLAGGED, fit_network, picture_space, sound_space
-from mmviz.training.fit.train import new_trio
+from mmviz.training.fit.train_trio import new_trio
 from mmviz.training.fit.unknown_inputs import picture_features, sound_features
 from mmviz.training.world.ood_detector_images import OTHER_GROUNDS, other_ground
 from mmviz.training.world.sprites import concepts

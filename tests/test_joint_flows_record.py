@@ -18,8 +18,8 @@ from torch import Tensor, nn
 import mmviz
 from mmviz.analysis.attributions import attributions
 from mmviz.analysis.map_refs import flows, map_words, parse_map_ref, streams_of
+from mmviz.analysis.map_views import view_of
 from mmviz.analysis.map_weights import weights
-from mmviz.analysis.record_views import view_of
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.wire import record_from_bytes, record_to_bytes, view_from_bytes, view_to_bytes
 from mmviz.explain import Run, run_sample

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 import mmviz
-from mmviz.backends.local.model_checks import LONGER, memory_check
+from mmviz.backends.local.doctor_checks import LONGER, memory_check
 from mmviz.capture import CaptureResult
 from mmviz.capture.kept_memory import kept_bytes, map_bytes
 

@@ -13,8 +13,8 @@ import pytest
 from processes import wait_until
 from records import plain
 
-from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import Draft, VideoFile
+from mmviz.app.effect_and_story import Trace
 from mmviz.app.kept_runs import MAX_BYTES, KeptInputs, KeptRun, KeptRuns
 from mmviz.experiments.story import Story
 

@@ -28,7 +28,7 @@ from mmviz.i18n.language import (
     translated,
     use_language,
 )
-from mmviz.i18n.numbers import NegativeNumber, scientific_text, signed_text
+from mmviz.i18n.minus_sign import NegativeNumber, scientific_text, signed_text
 from mmviz.types import InputError, Notice
 
 ROOT = Path(__file__).resolve().parent.parent

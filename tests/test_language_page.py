@@ -25,7 +25,7 @@ import mmviz
 from mmviz.app import visitor_language as visitor
 from mmviz.app.pages.debug import audit
 from mmviz.app.pages.explore import footer
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.backends.local import LocalBackend
 from mmviz.figures import fonts, print_figure
 from mmviz.figures.text_wrapping import clipped, display_width, wrap_text
@@ -380,7 +380,7 @@ def test_a_chinese_figure_is_in_english_where_there_is_no_font(
         written.extend([maps[0].title, maps[0].caption])
         return b""
 
-    monkeypatch.setattr("mmviz.report.printed_run.print_figure", note_words)
+    monkeypatch.setattr("mmviz.report.run_figure.print_figure", note_words)
     with use_language("zh"):
         assert fonts.drawable_language() == "en"
         chinese_run.png()

@@ -16,10 +16,10 @@ import torch
 from app_page import FULL, AppTest, address, markup, notes, now, press, run, settled, visit
 from scipy.spatial.distance import jensenshannon
 
-from mmviz.analysis.attention_path import attention_path
+from mmviz.analysis.query_key_walkthrough import attention_path
 from mmviz.app import page_address
-from mmviz.app.components.attention_path import path_texts
 from mmviz.app.components.glossary_text import glossary_html
+from mmviz.app.components.query_key_walkthrough import path_texts
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.learn.course import COURSE
 from mmviz.app.pages.learn.lesson_context import LessonContext

@@ -35,7 +35,7 @@ from mmviz.app import page_address
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.selection import Selection
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import say

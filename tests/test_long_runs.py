@@ -20,8 +20,8 @@ from mmviz.explain import run_sample
 from mmviz.figures.colour_scale import short
 from mmviz.i18n.page import say
 from mmviz.report import MAX_BYTES, ViewerData
-from mmviz.report.document_content import document_content
-from mmviz.report.pooled_map_requests import requested_view
+from mmviz.report.noscript_content import document_content
+from mmviz.report.viewer_map_requests import requested_view
 from mmviz.types import MODALITIES, MapRef, MmvizError, Modality, Token
 from mmviz.viewer.binary_format import Section, decode
 from mmviz.viewer.quantization import decode as dequantized

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.model_coverage.every_build import AREAS, TESTED, build_of
+from tools.model_coverage.build_registry import AREAS, TESTED, build_of
 from tools.model_coverage.judge_build import judge_build
 
 pytestmark = pytest.mark.slow

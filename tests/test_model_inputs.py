@@ -13,7 +13,7 @@ from mmviz.app.model_inputs import ModelInputs, model_inputs
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 
 UNKNOWN, ONE, SEVERAL = ModelInputs(None, None), ModelInputs(False, False), ModelInputs(True, True)
 

@@ -19,7 +19,7 @@ from mmviz.models import load_model
 from mmviz.models.cards import trio_card
 from mmviz.models.out_of_distribution import detectors_path, stored
 from mmviz.models.trio_model import BundledTrio
-from mmviz.training.fit.measure_doubts import chords, drums, noise
+from mmviz.training.fit.measure_ood_detection import chords, drums, noise
 from mmviz.training.fit.unknown_inputs import spoken
 from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import World

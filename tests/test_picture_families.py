@@ -14,7 +14,7 @@ from picture_checkpoints import WITH_TIMM, WITH_TORCHVISION, WITHOUT_TORCHVISION
 from picture_family_checks import Checkpoint, answers_as_they_were_written, checks_of, weights_of_eager_attention
 from processes import ROOT
 
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 
 pytestmark = pytest.mark.slow
 

@@ -149,7 +149,7 @@ for owner in (os, signal):
         if hasattr(owner, name):
             delattr(owner, name)
 from mmviz.cli import main
-import mmviz, mmviz.cli.processes, mmviz.cli.child, mmviz.inputs.sandbox, mmviz.backends.server, mmviz.app
+import mmviz, mmviz.cli.processes, mmviz.cli.child_main, mmviz.inputs.sandbox, mmviz.backends.server, mmviz.app
 mmviz.inputs.sandbox._limit_resources(10 ** 9)
 run = mmviz.explain(text="is there a dog", relevance=True)
 assert run.png()[:4] == b"\\x89PNG" and run.record.relevance is not None

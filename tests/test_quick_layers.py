@@ -8,7 +8,7 @@ import torch
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.trio_network import FRAMES
 from mmviz.training.fit.quick_layers import kept_tokens, quicken
-from mmviz.training.fit.train import new_trio
+from mmviz.training.fit.train_trio import new_trio
 
 GROUND, TEXT, PICTURES, QUESTIONS = 7, 5, 3, 2
 ALL_PATCHES = PATCHES**2

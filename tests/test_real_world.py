@@ -17,7 +17,7 @@ from mmviz.backends import ignore_progress, local, never_stop
 from mmviz.cli import main
 from mmviz.cli.commands import evaluate as command
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.training.evaluate import measure_model, real_photographs, real_speech, real_world
+from mmviz.training.evaluate import measure_model, real_photograph_views, real_speech_views, real_world
 from mmviz.training.evaluate.real_folders import (
     Photograph,
     Recording,
@@ -182,18 +182,18 @@ def pictures() -> dict[str, list[NDArray[np.uint8]]]:
     thing = np.full((50, 50, 4), 255, np.uint8)
     grounds = [np.full((400, 500, 3), level, np.uint8) for level in (0, 40, 80)]
     views: dict[str, list[NDArray[np.uint8]]] = {}
-    for name, pixels in real_photographs.views(Photograph("things/moon", "moon", thing), grounds):
+    for name, pixels in real_photograph_views.views(Photograph("things/moon", "moon", thing), grounds):
         views.setdefault(name, []).append(pixels)
     return views
 
 
 def test_a_thing_has_the_size_of_its_view(pictures: dict[str, list[NDArray[np.uint8]]]) -> None:
-    assert list(pictures) == list(real_photographs.VIEWS)
+    assert list(pictures) == list(real_photograph_views.VIEWS)
     assert all(pixels.shape == (320, 320, 3) for views in pictures.values() for pixels in views)
     for view, side in (("photographic ground", 192), ("small, photographic ground", 64)):
         assert [int((pixels == 255).all(2).sum()) for pixels in pictures[view]] == [
             side * side
-        ] * real_photographs.DRAWS
+        ] * real_photograph_views.DRAWS
         assert sorted(int(pixels.min()) for pixels in pictures[view]) == [0, 40, 80]
     assert (pictures["plain ground"][0] == 255).all() and int(pictures["plain ground"][1].min()) == 200
 
@@ -222,22 +222,22 @@ def level(wave: NDArray[np.float32], pitch: int) -> float:
 
 
 def test_a_telephone_carries_its_band_alone() -> None:
-    carried = real_speech.telephone(np.random.default_rng(1), tones(100, 1_000, 3_550))
+    carried = real_speech_views.telephone(np.random.default_rng(1), tones(100, 1_000, 3_550))
     assert carried.shape == (16_000,) and carried.dtype == np.float32 and 0.4 < np.abs(carried).max() < 0.6
     assert level(carried, 100) < 0.02 * level(carried, 1_000) and level(carried, 3_550) < 0.02 * level(carried, 1_000)
     others = np.delete(np.abs(np.fft.rfft(carried))[400:3_300], 600)
     noise = np.sqrt((others**2).sum()) / level(carried, 1_000)
-    assert 0.5 < 20 * np.log10(noise) / real_speech.LINE_NOISE < 1.3
+    assert 0.5 < 20 * np.log10(noise) / real_speech_views.LINE_NOISE < 1.3
 
 
 def test_the_mu_law_has_255_levels() -> None:
     wave = np.linspace(-1, 1, 100_001)
-    coded = real_speech.mu_law(wave)
+    coded = real_speech_views.mu_law(wave)
     assert len(np.unique(coded)) == 255 and coded[-1] == pytest.approx(1) and coded[50_000] == 0
     assert coded[75_000] == pytest.approx(
         0.4953070507661406
     )  # ln(128.5) / ln(256) * 127 = 111.2, (256^(111/127) - 1) / 255
-    assert np.allclose(real_speech.mu_law(coded), coded)
+    assert np.allclose(real_speech_views.mu_law(coded), coded)
 
 
 class Scripted:

@@ -18,7 +18,7 @@ from mmviz.explain import Run
 from mmviz.figures.print_figure import PrintedMap
 from mmviz.i18n.language import use_language
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, STRIDE
-from mmviz.report import ViewerData, printed_run
+from mmviz.report import ViewerData, run_figure
 from mmviz.training.evaluate import receptive_field as command
 from mmviz.training.evaluate.receptive_field import PER_PICTURE, receptive_field
 from mmviz.types import AttentionRecord, MmvizError
@@ -72,12 +72,12 @@ def test_the_sentence_stands_beside_the_picture(monkeypatch: pytest.MonkeyPatch)
         notes.extend(shown.image_note for shown in maps)
         return b""
 
-    monkeypatch.setattr(printed_run, "print_figure", note_notes)
+    monkeypatch.setattr(run_figure, "print_figure", note_notes)
     for field, expected in ((FIELD, ("47 %", "89 %")), (None, ())):
         run = run_with(field)
         header, _ = decode(ViewerData(run).to_bytes())
         notes.clear()
-        printed_run.run_figure(run, "png", None, None, "from", None)
+        run_figure.run_figure(run, "png", None, None, "from", None)
         assert notes == [header["image"]["note"]] * 2, "beside both maps of the first view"
         assert bool(notes[-1]) == bool(expected)
         assert all(part in notes[-1] for part in expected)

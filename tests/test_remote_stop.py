@@ -20,8 +20,8 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.server import Limits
 from mmviz.explain import Run, run_sample
+from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface.chat_model import ChatModel
-from mmviz.models.model_factory import load
 from mmviz.types import MmvizError, Request, Sample
 
 pytestmark = pytest.mark.slow

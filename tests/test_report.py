@@ -213,7 +213,7 @@ def test_a_map_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
     quantize = quantization.encode
     monkeypatch.setattr(
-        "mmviz.report.map_sections.quantize", lambda values: encoded.append(values.shape) or quantize(values)
+        "mmviz.report.viewer_maps.quantize", lambda values: encoded.append(values.shape) or quantize(values)
     )
     viewer_data = ViewerData(plain())
     first = viewer_data.to_bytes()

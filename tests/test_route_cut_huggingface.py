@@ -30,9 +30,9 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.written_answer import answer_logits, answering
 from mmviz.experiments import head_edges
 from mmviz.experiments.head_ablation import measure_head_ablation
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.types import AttentionRecord, ChosenTokens, CutRoute, Request
-from mmviz.types.answer_tokens import answer_tokens
+from mmviz.types.readout_tokens import answer_tokens
 
 IMAGE, TEXT, AUDIO, SPECIAL = Modality
 NAME = "tiny"

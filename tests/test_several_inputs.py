@@ -26,8 +26,8 @@ from mmviz.cli import main
 from mmviz.explain import explain, run_sample
 from mmviz.figures.token_labels import full_names, names, part_name
 from mmviz.inputs.sandbox import Decoder
+from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface.picture_places import picture_places
-from mmviz.models.model_factory import load
 from mmviz.types import MAX_PICTURES, AudioInput, ImageInput, Token
 
 pytestmark = pytest.mark.slow

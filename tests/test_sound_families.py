@@ -24,9 +24,9 @@ from mmviz.capture.pooling_windows import interpolation_windows
 from mmviz.explain import run_sample
 from mmviz.figures.token_labels import full_names
 from mmviz.inputs.baseline import replace_input
+from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface.load_checkpoint import load_checkpoint
-from mmviz.models.model_factory import load
-from mmviz.report.viewer_header import stream_header
+from mmviz.report.viewer_payload_header import stream_header
 from mmviz.types import MmvizError, PooledMap, ReplaceInput, SpectrogramPatch
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,8 @@ from mmviz.analysis.answer_token import answer_query, answer_token
 from mmviz.analysis.attributions import attributions, modality_shares
 from mmviz.analysis.head_profiles import head_profiles
 from mmviz.analysis.map_refs import flows, has_map, last_keys, last_map, map_refs, map_words, parse_map_ref, streams_of
+from mmviz.analysis.map_views import modality_matrix_of, view_of
 from mmviz.analysis.map_weights import weights
-from mmviz.analysis.record_views import modality_matrix_of, view_of
 from mmviz.analysis.rollout import rollout
 from mmviz.explain import Run
 from mmviz.report import ViewerData

@@ -18,7 +18,7 @@ from mmviz.experiments.story_search import LEAST, MOST_STEPS, Cutter, Step
 from mmviz.explain import Run, run_sample
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import load_gallery
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.report.story_cards import step_card, step_sentence, step_without, story_verdict
 from mmviz.types import (
     ANSWER,

@@ -11,8 +11,8 @@ from app_page import FULL, give, image_bytes, markup, now, run, settled, short_c
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app.draft import Draft, VideoFile
+from mmviz.app.reproduce_command import table_command
 from mmviz.app.session_state import State
-from mmviz.app.table_command import table_command
 from mmviz.cli import _parser
 from mmviz.i18n.page import say
 from mmviz.inputs import make_sample

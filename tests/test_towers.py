@@ -32,7 +32,7 @@ from mmviz.models.trio_inputs import PADDING, sound_tokens
 from mmviz.models.trio_model import SOUND_STREAM
 from mmviz.models.trio_network import STREAM
 from mmviz.report.heads_table import layer_name
-from mmviz.report.viewer_header import map_header
+from mmviz.report.viewer_payload_header import map_header
 from mmviz.types import (
     AblateHead,
     AttentionMap,

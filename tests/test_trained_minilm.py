@@ -16,7 +16,7 @@ import transformers as hf
 from torch import Tensor
 
 from mmviz.capture import capture
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.types import MmvizError
 
 pytestmark = pytest.mark.slow

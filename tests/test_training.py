@@ -11,11 +11,12 @@ import torch
 from feature_chunks import FeatureStore
 
 from mmviz.models.trio_model import BundledTrio
+from mmviz.training.fit.checkpoints import load_weights
 from mmviz.training.fit.data import ExampleEncoder, Recipe
 from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import label_loss
-from mmviz.training.fit.pairs import PairStream
-from mmviz.training.fit.train import (
+from mmviz.training.fit.question_batches import PairStream
+from mmviz.training.fit.train_trio import (
     Stage,
     TrainedTrio,
     TrainingSession,
@@ -24,7 +25,6 @@ from mmviz.training.fit.train import (
     make_stage,
     train,
 )
-from mmviz.training.fit.weight_files import load_weights
 from mmviz.training.release.export import add_choice, add_measured, export
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer

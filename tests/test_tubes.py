@@ -10,7 +10,7 @@ from mmviz.figures.image import spotlight
 from mmviz.figures.signed_colours import signed_image
 from mmviz.inputs.baseline import replace_input, swap_input
 from mmviz.io.sample_parts import location_from_dict, location_to_dict
-from mmviz.report.viewer_header import stream_header
+from mmviz.report.viewer_payload_header import stream_header
 from mmviz.types import ImageInput, ReplaceInput
 
 TUBE = VideoPatch(0, 0, 10, 8, 0.5, 1.5, (20, 0))

@@ -18,7 +18,7 @@ from viewer_page import ROOT, ViewerPage, collect_errors, grey_run  # noqa: E402
 
 from mmviz.io.training_timeline_file import TrainingTimeline  # noqa: E402
 from mmviz.report import ViewerData  # noqa: E402
-from mmviz.report.timeline_sections import TrainingViewerData  # noqa: E402
+from mmviz.report.viewer_timeline import TrainingViewerData  # noqa: E402
 from mmviz.viewer import pack  # noqa: E402
 
 pytestmark = pytest.mark.slow

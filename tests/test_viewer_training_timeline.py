@@ -19,7 +19,7 @@ from mmviz.figures.colour_scale import short  # noqa: E402
 from mmviz.figures.token_labels import names  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.io.training_timeline_file import TrainingTimeline, unpack  # noqa: E402
-from mmviz.report.timeline_sections import TrainingViewerData  # noqa: E402
+from mmviz.report.viewer_timeline import TrainingViewerData  # noqa: E402
 
 pytestmark = pytest.mark.slow
 expect = sync_api.expect

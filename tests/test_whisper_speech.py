@@ -17,8 +17,8 @@ from mmviz import Modality, Run, Seconds, Token, make_sample
 from mmviz.analysis.word_moments import rising_share, strongest_moments
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
+from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface.speech_model import SpeechModel
-from mmviz.models.model_factory import load
 from mmviz.training.fit.ctranslate2_tensors import read_ctranslate2
 from mmviz.types import MmvizError, Request, Rows
 

@@ -16,7 +16,7 @@ from mmviz.models.question_templates import FAMILIES, RELATIONS
 from mmviz.models.trio_network import sounding_frames
 from mmviz.training.fit.data import ExampleEncoder, Recipe, families_of_scene
 from mmviz.training.fit.feature_store import open_chunks
-from mmviz.training.fit.pairs import PairStream
+from mmviz.training.fit.question_batches import PairStream
 from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import TrainingExample, World
 from mmviz.training.world.labels import frame_labels, patch_labels, patch_things

@@ -24,7 +24,7 @@ from mmviz.experiments.language_prior import measure_language_prior, removals
 from mmviz.experiments.modality_shapley import effect_requests
 from mmviz.experiments.sweep_requests import sweep_effects, sweep_requests
 from mmviz.io.run_file import from_bytes, to_bytes
-from mmviz.models.model_factory import load
+from mmviz.models.custom_model_factory import load
 from mmviz.report import ViewerData
 from mmviz.types import AblateHead, DropModality, MmvizError, PooledMap, ReplaceInput, Request
 from mmviz.viewer.binary_format import decode

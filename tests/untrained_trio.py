@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from mmviz.models import cards, trio_model
 from mmviz.models.trio_model import BundledTrio
-from mmviz.training.fit.train import TrainedTrio
+from mmviz.training.fit.train_trio import TrainedTrio
 from mmviz.training.release.export import export
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.types import AttentionRecord, MapRef
-from mmviz.types.answer_tokens import answer_token, answer_tokens
+from mmviz.types.readout_tokens import answer_token, answer_tokens
 
 __all__ = ["answer_query", "answer_token", "answer_tokens", "token_or_answer"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.modality_matrix import matrix_from_sums, modality_members
 from mmviz.types import MODALITIES, AttentionMap, AttentionRecord, Modality, PixelBox, PooledMap, Seconds, Token
-from mmviz.types.answer_tokens import answer_tokens
+from mmviz.types.readout_tokens import answer_tokens
 
 SOUND_PARTS = 10
 """Parts of equal length that a sound is divided into."""

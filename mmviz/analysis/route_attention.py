@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types import ANSWER, MODALITIES, AttentionMap, AttentionRecord, ChosenTokens, TokenGroup
-from mmviz.types.answer_tokens import answer_tokens
+from mmviz.types.readout_tokens import answer_tokens
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     """
     from mmviz.app.operator_config import OperatorConfig
     from mmviz.app.router import draw_app
-    from mmviz.backends.thread_wait import set_thread_wait
+    from mmviz.backends.openmp_wait_policy import set_thread_wait
 
     set_thread_wait(os.environ)  # the first time the page is drawn, torch has not been imported yet
     parser = argparse.ArgumentParser(prog="mmviz app")

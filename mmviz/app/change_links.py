@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from mmviz.app import route_links
-from mmviz.app.index_text import read_group, write_group
+from mmviz.app.index_ranges import read_group, write_group
 from mmviz.app.session_state import CONTROLS, Control, State
 from mmviz.explain import Run
 from mmviz.types import AblateHead, CutRoute, MmvizError

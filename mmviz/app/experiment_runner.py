@@ -12,11 +12,11 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.jobs import Job
 from mmviz.app.session_state import State
 from mmviz.backends import Backend, Progress, Stop
-from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.removals import Baseline
 from mmviz.experiments.time_estimates import seconds_left
 from mmviz.explain import Run
 from mmviz.i18n.page import say
@@ -60,10 +60,10 @@ class ExperimentRunner:
             return None
         if job.error is not None:
             is_known = isinstance(job.error, MmvizError)
-            widgets.note(str(job.error) if is_known else say("experiment-unexpected"), "error")
+            page_elements.note(str(job.error) if is_known else say("experiment-unexpected"), "error")
         elif job.is_stopped:
             code = "experiment-stopped" if job.of else "experiment-stopped-early"
-            widgets.note(say(code, done=job.done, of=job.of), "remark")
+            page_elements.note(say(code, done=job.done, of=job.of), "remark")
         if job.error is not None or job.is_stopped:
             label, widget_key = say("experiment-again"), f"experiment-again-{_widget_key(key)}"
             st.button(label, key=widget_key, on_click=_discard, args=(experiments, key))

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import Draft, Source, VideoFile
+from mmviz.app.effect_and_story import Trace
 from mmviz.app.session_state import Control
 from mmviz.explain import Run
 from mmviz.inputs.examples import Example

@@ -7,7 +7,7 @@ import time
 
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.i18n.page import say
 
 KEY = "mmviz-access"
@@ -28,5 +28,5 @@ def is_admitted(access: str | None) -> bool:
         st.rerun()
     if is_sent:
         time.sleep(PAUSE)
-        widgets.note(say("login-wrong"), "error")
+        page_elements.note(say("login-wrong"), "error")
     return False

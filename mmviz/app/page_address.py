@@ -35,7 +35,7 @@ from mmviz.app import (
 )
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
-from mmviz.app.index_text import read_group, write_group
+from mmviz.app.index_ranges import read_group, write_group
 from mmviz.app.model_loading import request_linked_model
 from mmviz.app.past_runs import remember_run
 from mmviz.app.selection import (

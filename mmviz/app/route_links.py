@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote, unquote
 
-from mmviz.app.index_text import read_group, write_group
+from mmviz.app.index_ranges import read_group, write_group
 from mmviz.app.session_state import State
 from mmviz.types import ANSWER, MODALITIES, ChosenTokens, CutRoute, Modality, TokenGroup
 

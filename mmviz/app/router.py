@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app import kept_inputs, page_address, resources, run_links, session_actions, session_runs, visitor_language
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.model_picker import model_picker, model_title
 from mmviz.app.components.page_keyboard import page_keyboard
 from mmviz.app.login import is_admitted
@@ -87,7 +87,7 @@ def draw_app(config: OperatorConfig) -> None:
     kept_inputs.keep_inputs(state, draft)
     run_links.remember_visitor(state)
     if state.run is None:
-        widgets.note(say("nothing-yet", examples=say("panel-examples")))
+        page_elements.note(say("nothing-yet", examples=say("panel-examples")))
     else:
         is_outdated = draft != state.run_draft
         with st.container(key="of-old-run" if is_outdated and state.page != "learn" else "of-run"):
@@ -116,7 +116,7 @@ def _header(state: State) -> DeltaGenerator:
                 say(f"page-{page}"), key=f"page-{page}", help=say(f"page-{page}-help"), type="tertiary",
                 on_click=session_actions.open_page, args=(page,),
             )  # fmt: skip
-        widgets.mark_current(f"page-{state.page}")
+        page_elements.mark_current(f"page-{state.page}")
         model_picker(state)
         st.html(f"<span class='tagline'>{html.escape(tagline)}</span>", width="content")
         corner = st.empty()
@@ -129,4 +129,4 @@ def _messages(state: State) -> None:
     """Draws why the last run failed, and what of a link could not be followed."""
     for text, kind in ((str(state.error), "error"), (join_sentences(map(str, state.link_messages)), "remark")):
         if text:
-            widgets.note(text, kind)
+            page_elements.note(text, kind)

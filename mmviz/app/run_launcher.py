@@ -13,11 +13,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app import change_links, page_address, resources, run_links, session_actions
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.jobs import Job
 from mmviz.app.loading_progress import ModelLoading
-from mmviz.app.long_records import long_record_ids
+from mmviz.app.records_to_release import long_record_ids
 from mmviz.app.session_state import State
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
@@ -124,7 +124,7 @@ def fallback_note(state: State) -> None:
     reasons = [str(notice) for notice in state.run.record.notices if notice.code == CODE] if state.run else []
     if state.config.url and reasons:
         with st.container(horizontal=True, vertical_alignment="center", key="fallback"):
-            widgets.note(reasons[0], "remark")
+            page_elements.note(reasons[0], "remark")
             label = say("backend-again", host=urlsplit(state.config.url).netloc)
             hint = say("backend-again-help")
             st.button(label, key="backend-again", help=hint, on_click=_retry_backend, args=(state,))

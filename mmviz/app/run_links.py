@@ -13,12 +13,12 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import resources, session_actions
-from mmviz.app.answer_trace import Trace
-from mmviz.app.components.widgets import run_script
+from mmviz.app.components.page_elements import run_script
 from mmviz.app.draft import EMPTY, Draft
+from mmviz.app.effect_and_story import Trace
 from mmviz.app.kept_runs import KeptRun
-from mmviz.app.long_records import end_experiments, long_record_ids
 from mmviz.app.operator_config import OperatorConfig
+from mmviz.app.records_to_release import end_experiments, long_record_ids
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.types import MmvizError

@@ -14,19 +14,19 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 
 from mmviz.app.allowed_hosts import VisitorAddresses, url
-from mmviz.app.callbacks import keep_callbacks_whole
-from mmviz.app.connection_guard import ConnectionGuard
-from mmviz.app.download_addresses import keep_download_addresses
-from mmviz.app.static_assets import StaticAssets
-from mmviz.app.upload_addresses import keep_upload_addresses
+from mmviz.app.compressed_assets import StaticAssets
+from mmviz.app.host_guard import ConnectionGuard
+from mmviz.app.streamlit_callback_patch import keep_callbacks_whole
+from mmviz.app.streamlit_download_patch import keep_download_addresses
+from mmviz.app.streamlit_upload_patch import keep_upload_addresses
 
 
 def app_options() -> dict[str, Any]:
     """Returns the arguments of ``st.App``, which `streamlit run` must see called in the file that it is given.
 
     Also keeps uploads in memory while they arrive, those over 1 MB would go through a temporary file, and keeps the
-    addresses to which they are sent and those of downloads, and callbacks whole, see `mmviz.app.upload_addresses`,
-    `mmviz.app.download_addresses` and `mmviz.app.callbacks`.
+    addresses to which they are sent and those of downloads, and callbacks whole: see
+    `mmviz.app.streamlit_upload_patch`, `mmviz.app.streamlit_download_patch` and `mmviz.app.streamlit_callback_patch`.
     """
     keep_upload_addresses()
     keep_download_addresses()

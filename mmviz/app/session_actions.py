@@ -9,7 +9,7 @@ import streamlit as st
 
 from mmviz.app import change_links
 from mmviz.app.draft import EMPTY, Draft
-from mmviz.app.long_records import end_experiments
+from mmviz.app.records_to_release import end_experiments
 from mmviz.app.selection import Selection, initial_selection, with_map
 from mmviz.app.session_state import (
     KEY,

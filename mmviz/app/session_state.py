@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 import streamlit as st
 
-from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import EMPTY, Draft, Source
+from mmviz.app.effect_and_story import Trace
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.loading_progress import ModelLoading
 from mmviz.app.operator_config import OperatorConfig

@@ -13,7 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mmviz.app import resources
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.draft import Source, VideoFile
-from mmviz.app.input_signs import sign_of_sample
+from mmviz.app.input_thumbnails import sign_of_sample
 from mmviz.app.model_inputs import model_inputs
 from mmviz.app.session_state import State
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES

@@ -27,7 +27,7 @@ def custom_spec(model: str) -> str | None:
 
     if model in CATALOGUE:
         return None
-    from mmviz.models.model_factory import is_custom
+    from mmviz.models.custom_model_factory import is_custom
 
     return model if is_custom(model) else None
 

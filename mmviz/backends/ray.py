@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each, run_queue, wire
-from mmviz.backends.exact_keeper import ExactSizes, with_exact_size
+from mmviz.backends.exact_runs import ExactSizes, with_exact_size
 from mmviz.backends.local.backend import this_machine
 from mmviz.io.error_codec import error_from_bytes, error_to_bytes
-from mmviz.io.exact_arrays import exact_from_bytes, exact_to_bytes
+from mmviz.io.exact_attention_arrays import exact_from_bytes, exact_to_bytes
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 from mmviz.types.exact_attention import ExactAttention
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from mmviz.backends import LOOPBACK, Progress, Stop, ignore_progress, never_stop, run_each, wire
 from mmviz.backends.circuit_breaker import CircuitBreaker
-from mmviz.backends.exact_keeper import ExactSizes
+from mmviz.backends.exact_runs import ExactSizes
 from mmviz.io.error_codec import error_from_bytes
-from mmviz.io.exact_arrays import exact_from_bytes
+from mmviz.io.exact_attention_arrays import exact_from_bytes
 from mmviz.io.npz import LARGEST
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 from mmviz.types.exact_attention import ExactAttention

@@ -24,11 +24,11 @@ from starlette.routing import Route
 
 import mmviz
 from mmviz.backends import LOOPBACK, Backend, KeepsExact, wire
-from mmviz.backends.exact_keeper import with_exact_size
+from mmviz.backends.exact_runs import with_exact_size
 from mmviz.backends.request_body import read_body, unless_disconnected
 from mmviz.backends.request_guard import Guard, error_response
 from mmviz.backends.run_queue import RunQueue
-from mmviz.io.exact_arrays import exact_to_bytes
+from mmviz.io.exact_attention_arrays import exact_to_bytes
 from mmviz.types import AttentionRecord, MmvizError, Request
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.call_flows import relevance
+from mmviz.capture.call_rollout_relevance import relevance
 from mmviz.capture.context_manager import capture
 from mmviz.capture.result import CaptureResult
 

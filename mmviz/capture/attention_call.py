@@ -12,9 +12,9 @@ from torch import Tensor
 from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.call_axes import CallAxes
 from mmviz.capture.module_tracker import ModuleRun
+from mmviz.capture.query_key_tokens import Operand
 from mmviz.capture.score_trace import ScoreTrace
 from mmviz.capture.softmax_tracker import WeightsUse
-from mmviz.capture.token_places import Operand
 from mmviz.types import CaptureError
 
 SHORT_SEQUENCE = 512

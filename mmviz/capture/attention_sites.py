@@ -9,9 +9,9 @@ from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import Spread
 from mmviz.capture.call_maps import CallMap
-from mmviz.capture.pair_spread import spread_of
+from mmviz.capture.query_key_positions import Positions
+from mmviz.capture.score_axes import spread_of
 from mmviz.capture.streams import NamedStreams
-from mmviz.capture.token_sides import Positions
 from mmviz.types import CaptureError
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmviz.capture.head_split import HeadSplit, split_of
 from mmviz.capture.module_tracker import ModuleRun
-from mmviz.capture.token_places import NEAREST, Operand
+from mmviz.capture.query_key_tokens import NEAREST, Operand
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.token_sides import Positions, Side
+from mmviz.capture.query_key_positions import Positions, Side
 
 
 @dataclass(eq=False)

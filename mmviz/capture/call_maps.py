@@ -11,9 +11,9 @@ from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
 from mmviz.capture.call_groups import CallGroup
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck, check_call_row, check_pooled_map, check_short_map, pooled_map
+from mmviz.capture.query_key_positions import Positions, Side
 from mmviz.capture.stacks import stacks_of
 from mmviz.capture.stream_graph import StreamGraph
-from mmviz.capture.token_sides import Positions, Side
 from mmviz.capture.windowed_attention import Window, WindowedAttention
 from mmviz.types import AttentionMap, CaptureError, PooledMap, Token
 

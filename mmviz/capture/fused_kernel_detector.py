@@ -18,8 +18,8 @@ from torch._C import (
 
 from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.plain_torch_modes import is_backward
 from mmviz.capture.quick_dispatch_mode import QuickDispatchMode
-from mmviz.capture.torch_modes import is_backward
 
 _KERNEL_NAME = re.compile(r"attention|_attn|multi_?head|transformer_encoder_layer|flash_fwd|flash_attn", re.IGNORECASE)
 _SOFTMAX_NAME = re.compile(r"^aten\._(safe_|masked_)?softmax$")

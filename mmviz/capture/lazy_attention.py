@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.head_weights import HeadWeights, RecomputedWeights, StoredWeights, row_lse, row_tiles, tile_rows
-from mmviz.capture.single_core_threads import thread_map
-from mmviz.capture.torch_modes import plain_modes
+from mmviz.capture.plain_torch_modes import plain_modes
+from mmviz.capture.thread_map import thread_map
+from mmviz.capture.tiled_head_weights import (
+    HeadWeights,
+    RecomputedWeights,
+    StoredWeights,
+    row_lse,
+    row_tiles,
+    tile_rows,
+)
 from mmviz.types import MODALITIES, CaptureError, Token
 from mmviz.types.token_bins import bin_sums, modality_runs
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mmviz.capture.call_groups import CallGroup, Stream
-from mmviz.capture.flow_step import Step, name_of
-from mmviz.capture.stream_states import UpdatesOf
+from mmviz.capture.data_flow_step import Step, name_of
+from mmviz.capture.key_states import UpdatesOf
 
 MAX_VISITED = 20_000
 """Functions that are looked at between two layers."""

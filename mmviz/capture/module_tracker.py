@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.capture.data_flow import DataFlow
-from mmviz.capture.flow_step import Step
+from mmviz.capture.data_flow_step import Step
 from mmviz.capture.function_tables import JOINS, MOVES
 from mmviz.capture.module_filter import ModuleFilter
-from mmviz.capture.torch_modes import is_backward
+from mmviz.capture.plain_torch_modes import is_backward
 
 _COMPILED = "_orig_mod."
 _HEAD_COUNTS = (

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmviz.capture.flow_step import Step, name_of
+from mmviz.capture.data_flow_step import Step, name_of
 
 _NAME = re.compile(r"(adaptive_)?(?:(conv)|(?:avg|max|lp)_pool)([123])d(?:_with_indices)?")
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")

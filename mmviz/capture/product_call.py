@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
+from mmviz.capture.data_flow_step import Step
 from mmviz.capture.einsum import Einsum, parse_einsum
-from mmviz.capture.flow_step import Step
 
 _ARGUMENTS = {
     "matmul": ("input", "other"), "__matmul__": ("input", "other"), "__rmatmul__": ("other", "input"),

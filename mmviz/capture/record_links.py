@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmviz.capture.call_flows import CallFlows
 from mmviz.capture.call_groups import Stream
 from mmviz.capture.call_maps import CallMap
+from mmviz.capture.call_rollout_relevance import CallFlows
 from mmviz.types import Notice, StreamLink
 
 

@@ -13,8 +13,8 @@ from mmviz.capture.ablation_hooks import AblationHooks
 from mmviz.capture.attention_call import AttentionCall, checked_rows, with_projection
 from mmviz.capture.call_axes import CallAxes
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.query_key_tokens import Operand
 from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
-from mmviz.capture.token_places import Operand
 
 Operands = tuple[Operand | None, Operand | None]
 """Where queries and keys come from; None where that is not known."""

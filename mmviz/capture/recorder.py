@@ -22,23 +22,23 @@ from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.blocked_weights import AttentionPlaces, changed_weights, emptied_queries
 from mmviz.capture.call_axes import CallAxes, arrange_axes
+from mmviz.capture.capture_routes import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
+from mmviz.capture.data_flow_step import name_of
 from mmviz.capture.flex_weights import blocked_flex, flex_weights
-from mmviz.capture.flow_step import name_of
 from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector, may_hide_attention
 from mmviz.capture.kernel_call import KernelCall, kernel_call, leading_axes
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
 from mmviz.capture.nested_attention import padded_call
+from mmviz.capture.plain_torch_modes import is_backward
 from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
+from mmviz.capture.query_key_tokens import PlaceFinder
 from mmviz.capture.recorded_calls import Operands, RecordedCalls
-from mmviz.capture.route_names import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
 from mmviz.capture.score_trace import ScoreTracer
 from mmviz.capture.sdpa_with_lse import as_autocast_would, sdpa_weights, sdpa_with_lse
 from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUse
-from mmviz.capture.token_places import PlaceFinder
 from mmviz.capture.token_wise import is_token_wise
-from mmviz.capture.torch_modes import is_backward
 from mmviz.types import CaptureError
 
 _SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")

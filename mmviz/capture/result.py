@@ -13,21 +13,27 @@ from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.attention_sites import AttentionSite, sites_of
-from mmviz.capture.call_choice import attention_of_call, check_sample, chosen_sample, nothing_captured, sample_count
-from mmviz.capture.call_flows import CallFlows, OutputGradients
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
-from mmviz.capture.flow_step import Step
+from mmviz.capture.call_rollout_relevance import CallFlows, OutputGradients
+from mmviz.capture.data_flow_step import Step
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector
 from mmviz.capture.lazy_attention import LazyAttention
+from mmviz.capture.model_call_choice import (
+    attention_of_call,
+    check_sample,
+    chosen_sample,
+    nothing_captured,
+    sample_count,
+)
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.plain_torch_modes import plain_modes
 from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.record_maps import checked_maps, linked_maps
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_fields import StreamFields
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
-from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import uncaptured_notices
 from mmviz.types import AttentionRecord, CaptureError, InputFields, Notice, Token, TokenFields
 

@@ -9,10 +9,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from mmviz.capture.flow_step import Step, name_of
-from mmviz.capture.function_places import MAX_NUMBERS, Places, after, quietly
+from mmviz.capture.data_flow_step import Step, name_of
 from mmviz.capture.function_tables import JOINS, MOVES, SPREADS
-from mmviz.capture.score_descent import is_weight
+from mmviz.capture.score_origin import is_weight
+from mmviz.capture.token_moves import MAX_NUMBERS, Places, after, quietly
 
 _ALONG_ROWS = {"sort", "msort", "cumsum", "cumprod", "softmax", "argsort"}
 """Functions along an axis that they keep."""

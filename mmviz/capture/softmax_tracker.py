@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs
-from mmviz.capture.flow_step import Step, name_of
+from mmviz.capture.data_flow_step import Step, name_of
 from mmviz.capture.product_call import ProductCall
-from mmviz.capture.score_descent import Origin, activation_of, origin_of
+from mmviz.capture.score_origin import Origin, activation_of, origin_of
 from mmviz.capture.score_trace import ScoreTrace
 from mmviz.capture.second_product import WeightedSum, weighted_sum
 from mmviz.capture.weight_path import WeightPath, softmax_axis, weight_path

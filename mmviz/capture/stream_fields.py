@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.call_groups import Stream
-from mmviz.capture.flow_step import Step
+from mmviz.capture.data_flow_step import Step
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.stream_links import beginning

@@ -14,14 +14,14 @@ import numpy as np
 
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.call_groups import CallGroup, Stream, find_parts
-from mmviz.capture.flow_step import Step
+from mmviz.capture.data_flow_step import Step
 from mmviz.capture.module_tracker import ModuleRun, block_of
-from mmviz.capture.shared_tokens import are_copies, have_same_tokens, is_input, may_share_tokens, meet, places_added
-from mmviz.capture.stream_tiles import Tiles, batches_of, tiles_of
-from mmviz.capture.tiles_by_use import tiles_by_use
-from mmviz.capture.token_places import without_axis
+from mmviz.capture.query_key_positions import Positions, Side, key_side, query_side
+from mmviz.capture.query_key_tokens import without_axis
+from mmviz.capture.same_tokens import are_copies, have_same_tokens, is_input, may_share_tokens, meet, places_added
+from mmviz.capture.tiled_inputs import Tiles, batches_of, tiles_of
+from mmviz.capture.tiles_joined_later import tiles_by_use
 from mmviz.capture.token_replay import follows, keeps_order
-from mmviz.capture.token_sides import Positions, Side, key_side, query_side
 
 _NEAR = 4
 """Functions, such as a change of device, between keys of an earlier layer and their use."""

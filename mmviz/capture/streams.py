@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from mmviz.capture.call_groups import CallGroup, Stream
-from mmviz.capture.token_sides import Positions
+from mmviz.capture.query_key_positions import Positions
 from mmviz.types import CaptureError, Modality, Notice, Token, as_tokens, index_tokens
 
 TOKENS, MEMORY = "tokens", "memory"

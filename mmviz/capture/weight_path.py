@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmviz.capture.flow_step import Step, name_of
+from mmviz.capture.data_flow_step import Step, name_of
 from mmviz.capture.function_tables import CUTS, FLAT, MIXES, PARTS, RESIZES, SOFTMAXES, TURNS
 from mmviz.capture.product_call import PRODUCTS
 

@@ -18,7 +18,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
-from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.removals import Baseline
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
@@ -27,7 +27,7 @@ from mmviz.types.best_answer import best_answer
 if TYPE_CHECKING:
     from mmviz.backends import Stop
     from mmviz.explain import Run
-    from mmviz.report.experiment_table import ExperimentTable
+    from mmviz.report.result_table import ExperimentTable
 
 
 @dataclass(frozen=True)

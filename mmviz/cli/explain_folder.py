@@ -22,16 +22,16 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
-from mmviz.cli.output_folder import FORMATS, INDEX, OutputFolder
+from mmviz.cli.resumable_results import FORMATS, INDEX, OutputFolder
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.unicode_display import one_line
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend, Stop
-    from mmviz.experiments.example_records import ExampleRecord
+    from mmviz.experiments.example_runs import ExampleRecord
     from mmviz.explain import Run
-    from mmviz.inputs.example_files import Source
+    from mmviz.inputs.example_folder import Source
     from mmviz.inputs.examples import Example
 
 _SINGLE = ("image", "video", "text", "audio", "json", "npz", *FIGURES, "html")
@@ -110,7 +110,7 @@ def _checked_formats(options: argparse.Namespace) -> tuple[str, ...]:
 
 def _check_out(options: argparse.Namespace, out: Path, examples: Sequence[Example]) -> None:
     """Refuses a folder whose files would be read as examples, or that holds their inputs. Raises ``MmvizError``."""
-    from mmviz.inputs.examples_listing import LISTINGS
+    from mmviz.inputs.example_manifest import LISTINGS
 
     check_folder(out)
     source, resolved = Path(options.folder).resolve(), out.resolve()
@@ -154,7 +154,7 @@ def _runs(
     options: argparse.Namespace, backend: Backend, examples: Sequence[Example], stop: Stop
 ) -> Iterator[tuple[Example, Run | MmvizError]]:
     """Yields each example with its run, as `mmviz.explain` makes it, or its error; no further one after ``stop``."""
-    from mmviz.experiments.example_records import TOGETHER, example_records
+    from mmviz.experiments.example_runs import TOGETHER, example_records
     from mmviz.types import Request, Sample
 
     settings = tuple(prompt_settings(options).items())
@@ -201,7 +201,7 @@ def _write(
 
 def _contents(run: Run, formats: Sequence[str], keep: Any) -> Iterator[tuple[str, bytes]]:
     """Yields the files of a run, each as its format and content."""
-    from mmviz.report.summary import measured_prior, run_summary
+    from mmviz.report.json_summary import measured_prior, run_summary
 
     prior = measured_prior(run) if {"json", "html"} & set(formats) else None
     contents: dict[str, Callable[[], bytes]] = {

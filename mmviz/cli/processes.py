@@ -20,11 +20,11 @@ def run_module(module: str, arguments: Sequence[str], environment: Mapping[str, 
     """Runs a Python module with ``arguments`` in a child process, until either process ends; returns its exit code.
 
     The child leads a process group of its own. However this process ends, the whole group ends with it: on SIGTERM,
-    SIGINT and SIGHUP it is asked to, and killed after `GRACE` seconds; where this process is killed, `mmviz.cli.child`
-    notices that its standard input is closed. That works on every platform, unlike Linux's PR_SET_PDEATHSIG, which
-    also spares the child's own children.
+    SIGINT and SIGHUP it is asked to, and killed after `GRACE` seconds; where this process is killed,
+    `mmviz.cli.child_main` notices that its standard input is closed. That works on every platform, unlike Linux's
+    PR_SET_PDEATHSIG, which also spares the child's own children.
     """
-    command = [sys.executable, "-m", "mmviz.cli.child", module, *arguments]
+    command = [sys.executable, "-m", "mmviz.cli.child_main", module, *arguments]
     group = {"process_group": 0} if os.name == "posix" else {}
     with _exit_on_signals():
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=dict(environment), **group)  # type: ignore[call-overload]

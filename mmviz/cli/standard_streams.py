@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from mmviz.i18n.numbers import MINUS
+from mmviz.i18n.minus_sign import MINUS
 from mmviz.types import MmvizError
 
 ESCAPED = "mmviz-escaped"

@@ -12,7 +12,7 @@ from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.example_records import (
+from mmviz.experiments.example_runs import (
     ExampleRecord,
     Outcomes,
     example_records,
@@ -22,7 +22,7 @@ from mmviz.experiments.example_records import (
 )
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
 from mmviz.experiments.pointing_heads import PlaceHits, place_hits
-from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.removals import Baseline
 from mmviz.inputs.examples import Example
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, Request, Sample
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mmviz.analysis.comparable_attention import ComparableMap, comparable_maps
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.run_queue import outcomes
-from mmviz.experiments.example_records import (
+from mmviz.experiments.example_runs import (
     ExampleRecord,
     Outcomes,
     example_records,
@@ -16,7 +16,7 @@ from mmviz.experiments.example_records import (
     measured_in_groups,
     possible_answers,
 )
-from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.removals import present_modalities
 from mmviz.experiments.route_cut import RouteCell, RouteTable, read_routes, route_cells, route_requests
 from mmviz.inputs.examples import Example
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Request, Sample

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import last_keys
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
+from mmviz.experiments.removals import Baseline, removable_tokens, token_removal
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import AttentionRecord, Modality, Request, Token
 from mmviz.types.best_answer import best_answer

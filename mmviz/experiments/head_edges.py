@@ -17,8 +17,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from mmviz.analysis.adjacent_tokens import neighbours
 from mmviz.analysis.answer_shares import answer_log_probability
-from mmviz.analysis.neighbours import neighbours
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.head_ablation import DEAD
 from mmviz.experiments.sweep_requests import sweep_requests
@@ -33,8 +33,8 @@ from mmviz.types import (
     Request,
     Token,
 )
-from mmviz.types.answer_tokens import answer_tokens
 from mmviz.types.best_answer import best_answer
+from mmviz.types.readout_tokens import answer_tokens
 
 CHUNK = 64
 """Variants in the sweep of one request at most."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.removal_changes import modality_removal, present_modalities
+from mmviz.experiments.removals import modality_removal, present_modalities
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.types import AttentionRecord, MmvizError, Modality, Request, Sample, read_only
 

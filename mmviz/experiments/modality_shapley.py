@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.removal_changes import Baseline, modality_removal, present_modalities
+from mmviz.experiments.removals import Baseline, modality_removal, present_modalities
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, Request, Sample
 from mmviz.types.best_answer import best_answer

@@ -13,7 +13,7 @@ from statistics import fmean
 import numpy as np
 
 from mmviz.analysis.answer_token import answer_token
-from mmviz.inputs.places import Place
+from mmviz.inputs.place_annotations import Place
 from mmviz.types import AttentionMap, AttentionRecord, Location, Modality, PixelBox, Seconds, Token
 
 CHOSEN = 5

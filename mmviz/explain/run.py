@@ -15,14 +15,14 @@ from mmviz.analysis.answer_maps import AnswerMap, depends_on, reads_from, reads_
 from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.map_refs import default_map_ref, streams_of
+from mmviz.analysis.map_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
-from mmviz.analysis.record_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
 from mmviz.backends.backend_choice import rebuilt_request, this_machine_backend
-from mmviz.backends.exact_keeper import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
+from mmviz.backends.exact_runs import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
 from mmviz.backends.protocol import Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect
-from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.removals import Baseline
 from mmviz.experiments.story import Story, measure_story
 from mmviz.io.run_file import to_bytes
 from mmviz.io.write_file import write_file
@@ -231,7 +231,7 @@ class Run:
         ``reads_from`` and ``depends_on`` (or the ``reason`` why not), ``modality_matrix``, ``answer_shares`` and
         ``language_prior`` of a written answer, ``effect``, ``notices``, ``made_by``; None for what cannot be measured.
         """
-        from mmviz.report.summary import run_summary
+        from mmviz.report.json_summary import run_summary
 
         return run_summary(self)
 
@@ -251,7 +251,7 @@ class Run:
         direction: Direction = "from", scale_max: float | None = None,
     ) -> bytes:  # fmt: skip
         """Returns the figure of `png` in a format; in ``pdf`` and ``svg`` text and bars are vectors, for print."""
-        from mmviz.report.printed_run import run_figure
+        from mmviz.report.run_figure import run_figure
 
         return run_figure(self, file_format, map_ref, token, direction, scale_max)
 

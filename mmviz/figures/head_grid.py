@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mmviz.figures.colour_scale import short
 from mmviz.figures.theme import LEGEND_SPACE, layout, legend_bar, plain, theme
 from mmviz.i18n.figures import tell
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 
 NEEDED, AGAINST = "#00224e", "#a8541a"
 """The ends of the scale: the answer needs the head, or is more probable without it. 0 has the colour of the page."""

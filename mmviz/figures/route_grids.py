@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, short, text_colour
 from mmviz.figures.head_grid import effect_colours
 from mmviz.figures.theme import LEGEND_SPACE, layout, legend_bar, plain, theme
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 
 Mark = Literal["solid", "dot"]
 """The frame of a cell that stands out."""

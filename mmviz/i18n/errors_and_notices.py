@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mmviz.i18n.averages import AVERAGE_SENTENCES
-from mmviz.i18n.backend_messages import BACKEND_SENTENCES
 from mmviz.i18n.capture_messages import CAPTURE_SENTENCES
 from mmviz.i18n.command_messages import COMMAND_SENTENCES
 from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
@@ -12,6 +11,7 @@ from mmviz.i18n.huggingface_messages import HUGGINGFACE_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
 from mmviz.i18n.lens_messages import LENS_SENTENCES
+from mmviz.i18n.model_backend_messages import BACKEND_SENTENCES
 from mmviz.i18n.present import PRESENT_SENTENCES
 from mmviz.i18n.preset_messages import PRESET_SENTENCES
 from mmviz.i18n.server_messages import SERVER_SENTENCES

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 
-from mmviz.i18n.numbers import as_shown
+from mmviz.i18n.minus_sign import as_shown
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)

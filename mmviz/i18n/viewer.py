@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from mmviz.i18n.language import translate, translated
 from mmviz.i18n.viewer_calculator import CALCULATOR
+from mmviz.i18n.viewer_map_units import UNITS
 from mmviz.i18n.viewer_touch import TOUCH
-from mmviz.i18n.viewer_units import UNITS
 
 WORDS: dict[str, str] = {
     "viewer": "Attention between picture, words and sound",

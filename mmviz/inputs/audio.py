@@ -20,9 +20,9 @@ from mmviz.inputs.audio_file_checks import has_length, is_complete, wav_frames
 from mmviz.inputs.audio_formats import audio_format
 from mmviz.inputs.channel_mix import Mix, join, mix_channels
 from mmviz.inputs.decoder_failure import unexpected_errors
-from mmviz.inputs.frame_search import find_frames
 from mmviz.inputs.joined_files import joined_files
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.mpeg_frame_sync import find_frames
 from mmviz.inputs.mpeg_frames import count_frames
 from mmviz.inputs.resample import resample
 from mmviz.inputs.silent_stderr import silent_stderr

@@ -14,7 +14,8 @@ from typing import Any
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.gallery import ABOUT, TITLES
 from mmviz.inputs import make_sample
-from mmviz.inputs.example_files import (
+from mmviz.inputs.example_file_roles import ANSWER_SUFFIX, PLACES_SUFFIX, TEXT_SUFFIX, natural_key, role_of
+from mmviz.inputs.example_folder import (
     ExampleFiles,
     FilesInMemory,
     FilesOnDisk,
@@ -23,9 +24,8 @@ from mmviz.inputs.example_files import (
     composed,
     printable_name,
 )
-from mmviz.inputs.example_names import ANSWER_SUFFIX, PLACES_SUFFIX, TEXT_SUFFIX, natural_key, role_of
-from mmviz.inputs.examples_listing import LISTINGS, entries_of, listing_error
-from mmviz.inputs.places import MAX_BYTES, Place, check_inside, places_from_bytes, read_places
+from mmviz.inputs.example_manifest import LISTINGS, entries_of, listing_error
+from mmviz.inputs.place_annotations import MAX_BYTES, Place, check_inside, places_from_bytes, read_places
 from mmviz.inputs.source_file import short_name
 from mmviz.inputs.text import read_text_file
 from mmviz.inputs.unread_files import is_media
@@ -148,7 +148,7 @@ def load_examples(path: str | Path) -> tuple[Example, ...]:
 def load_uploaded(files: Mapping[str, bytes], name: str, read: ReadSample) -> tuple[Example, ...]:
     """Returns the examples of a folder in memory, as `load_examples` does; nothing is written to disk.
 
-    ``files``: the contents by their paths within the folder, as `mmviz.inputs.example_archive` returns them; ``name``
+    ``files``: the contents by their paths within the folder, as `mmviz.inputs.uploaded_examples` returns them; ``name``
     is what errors call it; ``read`` reads the images and sounds once they are needed.
     """
     return tuple(replace(example, read=read) for example in _examples(FilesInMemory(files), name))

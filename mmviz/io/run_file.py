@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmviz.io.exact_arrays import exact_from_parts, exact_to_parts
+from mmviz.io.exact_attention_arrays import exact_from_parts, exact_to_parts
 from mmviz.io.lens_arrays import lens_from_parts, lens_to_parts
 from mmviz.io.npz import LARGEST, Arrays, open_npz, pack_npz
 from mmviz.io.record_header import header_of, map_fields, read_norms, record_of

@@ -23,9 +23,9 @@ from mmviz.models.fusion_networks import (
     attention_modules,
 )
 from mmviz.models.int8_weights import unpacked
-from mmviz.models.joining_rows import joining_rows
 from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
+from mmviz.models.shared_early_layers import joining_rows
 from mmviz.models.trio_model import BundledTrio, sound_targets
 from mmviz.models.trio_network import STREAM, Trio, TrioInput
 from mmviz.types import MmvizError, Modality, Notice, Sample, Token, as_tokens

@@ -19,7 +19,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from mmviz.models.batch_rows import key_padding_mask, padding_last, row_by_row
+from mmviz.models.batch_invariance import key_padding_mask, padding_last, row_by_row
 from mmviz.models.cards import COMPARED
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.trio_network import (

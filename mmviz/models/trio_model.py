@@ -19,10 +19,10 @@ from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.encoders.sound_encoder import LAYERS
 from mmviz.models.input_doubts import InputDoubts
-from mmviz.models.joining_rows import joining_rows
 from mmviz.models.lens_readout import LensReadout
 from mmviz.models.out_of_distribution import question_notices, stored
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
+from mmviz.models.shared_early_layers import joining_rows
 from mmviz.models.trio_inputs import frames_of, patches_of, sound_tokens, words_of
 from mmviz.models.trio_network import (
     FRAMES,

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.inputs.mel import HOP, SAMPLE_RATE
-from mmviz.models.batch_rows import key_padding_mask, length_mask, of_rows, padding_last, row_by_row
+from mmviz.models.batch_invariance import key_padding_mask, length_mask, of_rows, padding_last, row_by_row
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders, classified_words
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.encoders.sound_encoder import POSITIONS
-from mmviz.models.trio_projections import POOLED, FrameProjection, PatchProjection, pooled_frames
+from mmviz.models.trio_projectors import POOLED, FrameProjection, PatchProjection, pooled_frames
 
 STREAM = "tokens"
 """The stream of all tokens, over which attention runs."""

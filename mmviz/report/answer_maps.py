@@ -23,9 +23,9 @@ from mmviz.figures.token_labels import names
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell
 from mmviz.i18n.language import join_sentences, use_language
-from mmviz.report.method_card import method_card_html
-from mmviz.report.pooled_map_requests import row_from
-from mmviz.report.run_protocol import Run
+from mmviz.report.attribution_card import method_card_html
+from mmviz.report.run_interface import Run
+from mmviz.report.viewer_map_requests import row_from
 from mmviz.types import INPUT_MODALITIES, MmvizError, Token
 
 WIDE = 1.25

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmviz.analysis.attention_vs_effect import SMALL_SHARE
 from mmviz.experiments.audit import SURE, Assessment, decides, findings, is_ignored, is_overruled, modality_use
-from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.removals import Baseline
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.unicode_display import one_line

@@ -13,7 +13,7 @@ from mmviz.experiments.checkpoint_comparison import CheckpointComparison
 from mmviz.experiments.example_averages import Averages, MeanPlaces
 from mmviz.experiments.example_measurements import ExampleMeasurement
 from mmviz.experiments.route_cut import LayerWindow
-from mmviz.report.experiment_table import ExperimentTable, plain
+from mmviz.report.result_table import ExperimentTable, plain
 from mmviz.types import Modality
 
 TABLES = ("routes", "maps", "places", "answers")

@@ -9,7 +9,7 @@ from mmviz.experiments.example_averages import Averages, By, Mean
 from mmviz.experiments.route_cut import NO_EFFECT, LayerWindow
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import join_list
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import one_line
 from mmviz.types import TokenGroup

@@ -8,7 +8,7 @@ from mmviz.experiments.head_edges import HeadEdge, HeadEdges
 from mmviz.figures.token_labels import group_name, names
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import AttentionRecord, Request
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from mmviz.analysis.attention_vs_effect import disagreements
 from mmviz.experiments.modality_shapley import Effect, coalitions
-from mmviz.experiments.removal_changes import Baseline
-from mmviz.i18n.numbers import signed_text
+from mmviz.experiments.removals import Baseline
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MapRef, Modality, Request
 

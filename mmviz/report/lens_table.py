@@ -7,7 +7,7 @@ from typing import Any
 from mmviz.experiments.lens import Lens
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.unicode_display import one_line
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import AttentionRecord, Request
 

@@ -12,7 +12,7 @@ from mmviz.experiments.pointing_heads import CHOSEN, LEVEL, PointingHead, pointi
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_list
 from mmviz.report.csv_table import csv_text
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import option_texts
 from mmviz.types import Modality
 

@@ -10,7 +10,7 @@ from mmviz.analysis.stack_words import stack_words
 from mmviz.experiments.route_cut import LayerWindow, RouteCell, RouteEffect, RouteTable
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import AttentionRecord, ChosenTokens, Request, TokenGroup
 

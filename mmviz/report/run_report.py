@@ -9,15 +9,15 @@ from typing import Any
 from mmviz.analysis.attributions import attributions, known_modality_shares
 from mmviz.experiments.faithfulness import measure_faithfulness, variant_count
 from mmviz.experiments.modality_shapley import measure_modality_effect
-from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.removals import present_modalities
 from mmviz.experiments.route_cut import ROUTES, RouteTable, measure_routes, route_cells
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
 from mmviz.report.answer_title import share_text
 from mmviz.report.effect_table import effect_rows, effect_sentences, interaction_sentences
 from mmviz.report.methods_table import best_method, methods_rows
 from mmviz.report.routes_table import group_words, layers_words, routes_sentences, window_words
-from mmviz.report.run_protocol import AnalysedRun
+from mmviz.report.run_interface import AnalysedRun
 from mmviz.types import Card, MmvizError
 
 ProgressOf = Callable[[int], Callable[[int, int], None]]

@@ -18,7 +18,7 @@ from mmviz.figures.token_labels import names
 from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
-from mmviz.report.run_protocol import Run
+from mmviz.report.run_interface import Run
 from mmviz.types import ANSWER, AttentionRecord, Chars, ChosenTokens, Modality, PixelBox, Seconds, Token, TokenGroup
 
 SIDE = 200

@@ -9,7 +9,7 @@ from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
 from mmviz.figures.token_labels import names
 from mmviz.i18n.page import say
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 from mmviz.report.routes_table import group_text, maps_with, unique
 from mmviz.report.run_facts import run_facts
 from mmviz.report.story_cards import step_sentence, story_verdict

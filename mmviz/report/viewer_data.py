@@ -13,14 +13,14 @@ from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import default_map_ref, flows, last_map, map_refs, parse_map_ref, streams_of
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.i18n.language import Language, current_language
-from mmviz.report.document_content import DocumentContent, document_content
-from mmviz.report.input_sections import input_sections
-from mmviz.report.long_flow_sections import LongFlowSections
-from mmviz.report.map_sections import MapSections
-from mmviz.report.pooled_map_requests import is_pooled, requested_view, stream_edges
-from mmviz.report.run_protocol import Run
-from mmviz.report.steps_sections import max_encoded_bytes, parse_map_number, steps_sections
-from mmviz.report.viewer_header import run_header
+from mmviz.report.noscript_content import DocumentContent, document_content
+from mmviz.report.run_interface import Run
+from mmviz.report.viewer_attention_steps import max_encoded_bytes, parse_map_number, steps_sections
+from mmviz.report.viewer_inputs import input_sections
+from mmviz.report.viewer_long_flows import LongFlowSections
+from mmviz.report.viewer_map_requests import is_pooled, requested_view, stream_edges
+from mmviz.report.viewer_maps import MapSections
+from mmviz.report.viewer_payload_header import run_header
 from mmviz.types import MODALITIES, MapRef, MmvizError, Rows, Zoom
 from mmviz.viewer.binary_format import Section, encode, max_section_bytes
 from mmviz.viewer.pack import frame, html

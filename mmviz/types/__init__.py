@@ -10,9 +10,10 @@ Nouns compare by value, arrays included, and can be hashed, pickled and copied.
 from __future__ import annotations
 
 from mmviz.types.attention_tensors import AttentionTensors
+from mmviz.types.derived_tokens import StreamLink
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only
-from mmviz.types.input_fields import FieldsOf, InputFields, TokenFields
+from mmviz.types.input_origins import FieldsOf, InputFields, TokenFields
 from mmviz.types.lens import TokenLens
 from mmviz.types.map_ref import MapRef, Method
 from mmviz.types.maps import TOLERANCE, AttentionMap, PooledMap, check_rows
@@ -34,7 +35,6 @@ from mmviz.types.requests import (
     UniformAttention,
 )
 from mmviz.types.samples import MAX_PICTURES, AudioInput, ImageInput, Sample
-from mmviz.types.stream_link import StreamLink
 from mmviz.types.tokens import (
     ABSENT,
     INPUT_MODALITIES,

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types.attention_tensors import AttentionTensors
+from mmviz.types.derived_tokens import StreamLink
 from mmviz.types.errors import CaptureError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only, read_only_mapping
 from mmviz.types.lens import TokenLens
 from mmviz.types.map_ref import MapRef
 from mmviz.types.maps import AttentionMap, PooledMap
 from mmviz.types.short_repr import ShortRepr, call_repr, short
-from mmviz.types.stream_link import StreamLink
 from mmviz.types.tokens import ABSENT, INPUT_MODALITIES, Modality, Token, TokenSequence
 
 

@@ -14,14 +14,14 @@ from importlib.resources import files
 from mmviz.i18n.language import TAGS, current_language
 
 ORDER = (
-    "formatSchema.js", "binaryFormat.js", "quantization.js", "numberFormat.js", "mapRef.js", "units.js",
-    "layerStacks.js", "mapNotes.js", "pooledMap.js", "attentionRows.js", "sameness.js", "answerShares.js",
+    "formatSchema.js", "binaryFormat.js", "quantization.js", "numberFormat.js", "mapRef.js", "mapUnits.js",
+    "modelStacks.js", "mapNotes.js", "pooledMap.js", "attentionRows.js", "rowCorrelation.js", "answerAttention.js",
     "viewState.js", "drawnAmounts.js", "foldedTokens.js", "tokenPointer.js", "labels.js", "colours.js", "dom.js",
-    "svg.js", "theme.js", "viewerSize.js", "tooltip.js", "tokenLinks.js", "announcer.js", "rovingTabindex.js",
-    "patchPlaces.js", "imagePanel.js", "textPanel.js", "tokenButtons.js", "answerSharesPanel.js", "audioPlayer.js",
+    "svg.js", "theme.js", "breakpoints.js", "tooltip.js", "tokenLinks.js", "announcer.js", "rovingTabindex.js",
+    "patchPlaces.js", "imagePanel.js", "textPanel.js", "tokenKeyboard.js", "answerAttentionPanel.js", "audioPlayer.js",
     "spectrogramPlaces.js", "soundDrawing.js", "audioPanel.js", "modalityBars.js", "modalityMatrixPanel.js",
     "overviewPanel.js", "matrixTouch.js", "matrixPointer.js", "matrixDrawing.js", "matrixPanel.js", "attentionSteps.js",
-    "vectorColours.js", "readableCanvas.js", "heatStrips.js", "keyFigure.js", "calculationStep.js", "stepTables.js",
+    "vectorColours.js", "readableCanvas.js", "heatStrips.js", "keyAxisFigure.js", "calculationStep.js", "stepTables.js",
     "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js", "trainingTimeline.js", "keyboard.js",
     "backgroundFetcher.js", "sectionFetcher.js", "panelLayout.js", "viewer.js", "standalone.js",
     "streamlitComponent.js", "notebookWidget.js",

@@ -12,7 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from tools.huggingface_families.every_checkpoint import every_build
+from tools.huggingface_families.checkpoint_builds import every_build
 
 DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "huggingface.md"
 

@@ -12,8 +12,8 @@ import time
 import warnings
 from pathlib import Path
 
+from tools.model_coverage.build_registry import AREAS
 from tools.model_coverage.coverage_table import coverage_document, summary
-from tools.model_coverage.every_build import AREAS
 from tools.model_coverage.judge_build import BuildOutcome, judge_build
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import mmviz
+from mmviz.capture.capture_route_probe import eager_weights
 from mmviz.capture.lazy_attention import LazyAttention
-from mmviz.capture.route_probe import eager_weights
 from tools.model_coverage.eager_reference import EagerReference
 from tools.model_coverage.model_build import ModelBuild
 

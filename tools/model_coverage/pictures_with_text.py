@@ -21,8 +21,8 @@ from tools.model_coverage.model_build import (
     text,
     token_ids,
 )
-from tools.model_coverage.picture_readers import IMAGE_ID, reading, vision_tower
 from tools.model_coverage.pictures import SAMPLED, square_windows
+from tools.model_coverage.vision_llms import IMAGE_ID, reading, vision_tower
 
 EAGER: dict[str, Any] = {"implementations": ("eager",)}
 BOTH = text() | {"pixel_values": picture()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmviz.app.components.widgets import run_script
+from mmviz.app.components.page_elements import run_script
 
 SCRIPT = Path(__file__).with_name("lesson_keys.js")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.model_loading import request_model
 from mmviz.app.session_state import State
 from mmviz.i18n.errors_and_notices import sentence
@@ -26,18 +26,18 @@ def model_picker(state: State) -> None:
         return
     labels = model_labels(models)
     current = labels[state.config.model]
-    label = say("model", model=widgets.as_label(current))
+    label = say("model", model=page_elements.as_label(current))
     with st.popover(label, key="model-picker"), st.container(key="model-list"):
-        widgets.note(say("model-help"))
+        page_elements.note(say("model-help"))
         for number, model in enumerate(models):
             is_current = model == state.config.model
             st.button(
-                widgets.as_label(labels[model]), key=f"model-{number}", disabled=is_current, width="stretch",
+                page_elements.as_label(labels[model]), key=f"model-{number}", disabled=is_current, width="stretch",
                 on_click=request_model, args=(model,),
             )  # fmt: skip
             text = say("model-shown") if is_current else _model_text(model)
             if text:
-                widgets.note(text)
+                page_elements.note(text)
 
 
 def model_labels(models: Sequence[str]) -> dict[str, str]:

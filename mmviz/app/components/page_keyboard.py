@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmviz.app.components.widgets import run_script
+from mmviz.app.components.page_elements import run_script
 from mmviz.app.session_state import Page
 from mmviz.i18n.language import current_language
 from mmviz.i18n.page import say

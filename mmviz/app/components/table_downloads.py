@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 
 
 def table_downloads(table: ExperimentTable) -> None:
@@ -18,7 +18,7 @@ def table_downloads(table: ExperimentTable) -> None:
     """
     downloads(table.name, table.to_csv(), table.to_json(), table.command)
     if changes := table.facts.get("changes"):
-        widgets.note(say("table-changes", changes=join_list(map(str, changes))))
+        page_elements.note(say("table-changes", changes=join_list(map(str, changes))))
 
 
 def downloads(
@@ -40,5 +40,5 @@ def downloads(
                 key=f"{key}-{kind}", help=say(f"{label}-help"), on_click="ignore",
             )  # fmt: skip
     with st.container(key=f"{key}-again", gap=None):
-        widgets.note(say("table-again"))
+        page_elements.note(say("table-again"))
         st.code(command, language=None, wrap_lines=True)

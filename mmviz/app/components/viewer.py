@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmviz.app import session_state as session
-from mmviz.app.components.long_flows import flow_progress, request_flows
+from mmviz.app.components.background_rollout import flow_progress, request_flows
+from mmviz.app.components.page_elements import run_script
 from mmviz.app.components.viewer_code import mount_viewer, reported
-from mmviz.app.components.widgets import run_script
 from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.i18n.language import current_language
-from mmviz.report.requested_sections import MAX_SECTIONS, has_section
+from mmviz.report.viewer_requests import MAX_SECTIONS, has_section
 
 KEY = "viewer"
 PLACE = "viewer-place"

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.layer_progress import layer_listener
+from mmviz.backends.local.batched_requests import run_together
 from mmviz.backends.local.batches import SAMPLES, call_settings
 from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
-from mmviz.backends.local.isolated_run import full_float32, isolated_run
+from mmviz.backends.local.doctor_checks import model_checks
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import free_memory, lacks_memory, machine
-from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.remembered_sites import forget_sites
 from mmviz.backends.local.run_request import run_request
-from mmviz.backends.local.shared_call import run_together
+from mmviz.backends.local.torch_global_state import full_float32, isolated_run
 from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.models import CATALOGUE, Model
+from mmviz.models.custom_model_factory import load
 from mmviz.models.encoders.encoder_cache import forget_encodings
-from mmviz.models.model_factory import load
 from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, Sample, View
 from mmviz.types.exact_attention import ExactAttention
@@ -160,7 +160,7 @@ class LocalBackend:
         return machine(self.device)
 
     def model_checks(self, name: str, sample: Sample) -> dict[str, Any]:
-        """Runs model ``name`` once, and returns what `mmviz.backends.local.model_checks.model_checks` finds."""
+        """Runs model ``name`` once, and returns what `mmviz.backends.local.doctor_checks.model_checks` finds."""
         refuse_after_fork()
         with isolated_run(self.device), self._models.modes(name):
             return model_checks(self._models[name], sample)
@@ -175,7 +175,7 @@ class LocalBackend:
             return self._retained(record_id).view(view, layer_listener())
 
     def exact(self, record_id: str) -> ExactAttention:
-        """See `mmviz.backends.KeepsExact`. Raises ``CaptureError`` as `mmviz.capture.exact_tensors` does."""
+        """See `mmviz.backends.KeepsExact`. Raises ``CaptureError`` as `mmviz.capture.exact_attention` does."""
         with full_float32():
             return self._retained(record_id).exact()
 

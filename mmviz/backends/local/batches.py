@@ -12,19 +12,19 @@ from torch import Tensor
 
 from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.answers import shown_answer
-from mmviz.backends.local.capture_options import capture_options, split_heads, towers_of
-from mmviz.backends.local.chosen_method import with_chosen_method
+from mmviz.backends.local.capture_scope import capture_options, split_heads, towers_of
 from mmviz.backends.local.forward import StageTimer, kept_made_by, record_without_maps, token_streams
 from mmviz.backends.local.gradients import relevances, takes_gradients
 from mmviz.backends.local.interventions import ablated_heads, intervene_for, weights_hook
-from mmviz.backends.local.layer_hooks import reported_layers
+from mmviz.backends.local.layer_counter import reported_layers
+from mmviz.backends.local.method_requirements import with_chosen_method
+from mmviz.backends.local.named_stream_pairs import stream_pairs
 from mmviz.backends.local.padding import padded, without_padding
 from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes, cuts_towers
-from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.backends.local.tower_maps import norms_of
 from mmviz.capture import CaptureResult, capture
 from mmviz.capture.attention_call import SHORT_SEQUENCE
-from mmviz.capture.call_flows import OutputGradients
+from mmviz.capture.call_rollout_relevance import OutputGradients
 from mmviz.models import Model, Prepared
 from mmviz.models.nested_inputs import shapes
 from mmviz.models.protocol import BatchOutput

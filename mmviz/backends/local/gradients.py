@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.backends.local.interventions import intervene_for, routes_of
-from mmviz.backends.local.overwritten_tokens import check_overwritten
+from mmviz.backends.local.overwritten_token_check import check_overwritten
 from mmviz.capture import CaptureResult
-from mmviz.capture.call_flows import OutputGradients
+from mmviz.capture.call_rollout_relevance import OutputGradients
 from mmviz.capture.integrated_gradients import STEPS, integrated_gradients, tokens_entering
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Request

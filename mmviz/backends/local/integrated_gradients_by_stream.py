@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmviz.backends.local.capture_options import capture_options
+from mmviz.backends.local.capture_scope import capture_options
 from mmviz.backends.local.interventions import intervene_for, routes_of
-from mmviz.backends.local.stream_pairs import stream_pairs
+from mmviz.backends.local.named_stream_pairs import stream_pairs
 from mmviz.capture import capture
-from mmviz.capture.entering_order import entering_order
-from mmviz.capture.flow_step import Step
+from mmviz.capture.data_flow_step import Step
 from mmviz.capture.integrated_gradients import integrated_gradients, replaced, tokens_entering
+from mmviz.capture.stream_token_order import entering_order
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Notice, Request
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from torch import Tensor
 
-from mmviz.backends.local.capture_options import HeadIndices, capture_options, split_heads, tower_capture, towers_of
+from mmviz.backends.local.capture_scope import HeadIndices, capture_options, split_heads, tower_capture, towers_of
 from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes
 from mmviz.capture import CaptureResult, capture
 from mmviz.models import Model, Prepared

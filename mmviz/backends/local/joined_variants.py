@@ -13,7 +13,7 @@ from mmviz.backends.local.interventions import intervene
 from mmviz.backends.local.route_cuts import BlockedRoutes, Cuts, RouteFinder, blocked_routes
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.models import Prepared
-from mmviz.models.joining_rows import joining_blocks
+from mmviz.models.shared_early_layers import joining_blocks
 
 
 def joined_variants(model: Any, prepared: Prepared, cuts: Sequence[Cuts], finder: RouteFinder) -> Tensor | None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import torch
 
-from mmviz.backends.local.isolated_run import isolated_run
 from mmviz.backends.local.shuffled_weights import shuffle_parameters
-from mmviz.capture.torch_modes import plain_modes
+from mmviz.backends.local.torch_global_state import isolated_run
+from mmviz.capture.plain_torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
 from mmviz.models.encoders.encoder_cache import kept_encodings

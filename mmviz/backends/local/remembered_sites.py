@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from mmviz.backends.local.named_stream_pairs import stream_pairs
 from mmviz.backends.local.route_sites import RouteSites, written_answer_tokens
-from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.capture import CaptureResult
 from mmviz.models import Model, Prepared
 from mmviz.models.content_digest import add_content, weights_state

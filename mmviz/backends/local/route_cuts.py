@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmviz.backends.local.capture_options import towers_of
+from mmviz.backends.local.capture_scope import towers_of
 from mmviz.backends.local.remembered_sites import remember, remembered
 from mmviz.backends.local.route_sites import RouteSites, known_sites, repeated, tried_sites
 from mmviz.capture import AttentionCall

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from mmviz.backends.local.answer_tokens import recorded_answer_token
-from mmviz.backends.local.batch_rows import located_tokens
-from mmviz.backends.local.capture_options import capture_options, towers_of
-from mmviz.backends.local.stream_pairs import stream_pairs
+from mmviz.backends.local.capture_scope import capture_options, towers_of
+from mmviz.backends.local.named_stream_pairs import stream_pairs
+from mmviz.backends.local.shown_row import located_tokens
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import capture
 from mmviz.capture.attention_sites import AttentionSite, SiteRow
@@ -24,7 +24,7 @@ from mmviz.capture.meaning_check import own_head_counts
 from mmviz.capture.stacks import stacks_of
 from mmviz.models import CaptureTargets, Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Modality, Token, as_tokens
-from mmviz.types.answer_tokens import answer_tokens
+from mmviz.types.readout_tokens import answer_tokens
 
 Streams = Mapping[str, tuple[Token, ...]]
 
@@ -37,7 +37,7 @@ class RouteSites:
     streams: tuple[Streams, ...]
     """The tokens of each sample."""
     answers: tuple[Mapping[str, tuple[int, ...]], ...]
-    """The tokens that the answer of each sample is read from, by stream, see `mmviz.types.answer_tokens`."""
+    """The tokens that the answer of each sample is read from, by stream, see `mmviz.types.readout_tokens`."""
     towers: tuple[AttentionSite, ...] = ()
     """The attention of towers that the model can leave out."""
     unknown: tuple[CaptureError, ...] = ()

@@ -12,7 +12,6 @@ import torch
 from mmviz.backends import Stop
 from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.capture_cache import Retained
-from mmviz.backends.local.chosen_method import with_chosen_method
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
@@ -20,8 +19,9 @@ from mmviz.backends.local.interventions import intervene_for, routes_of
 from mmviz.backends.local.lens_pass import token_lens
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import made_on
+from mmviz.backends.local.method_requirements import with_chosen_method
 from mmviz.backends.local.prepare import changed_sample, prepare
-from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of, with_doubts
+from mmviz.backends.local.shared_run_stages import checked_request, finished_record, variants_of, with_doubts
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
 from mmviz.models import Model

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmviz.backends import Stop
-from mmviz.backends.local.capture_options import HeadIndices, split_heads
+from mmviz.backends.local.capture_scope import HeadIndices, split_heads
 from mmviz.backends.local.forward import token_streams
 from mmviz.backends.local.interventions import WeightsHook, ablated_heads, intervene, weights_hook
 from mmviz.backends.local.joined_variants import joined_variants

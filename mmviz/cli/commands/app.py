@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from mmviz.backends.thread_wait import set_thread_wait
+from mmviz.backends.openmp_wait_policy import set_thread_wait
 from mmviz.cli.listening import check_port, check_tls, port
 from mmviz.cli.options import (
     MODEL_HELP,
@@ -117,10 +117,10 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
 def _models(options: argparse.Namespace) -> list[str]:
     """Returns the models of the page, the one that is shown first at the beginning.
 
-    Raises ``MmvizError`` (``model-unknown``) and as `mmviz.models.model_factory.check_spec` does.
+    Raises ``MmvizError`` (``model-unknown``) and as `mmviz.models.custom_model_factory.check_spec` does.
     """
     from mmviz.models import CATALOGUE
-    from mmviz.models.model_factory import check_spec, is_custom
+    from mmviz.models.custom_model_factory import check_spec, is_custom
 
     models: list[str] = list(options.model or [])
     for model in models:

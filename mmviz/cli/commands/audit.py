@@ -17,7 +17,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
 )
 from mmviz.cli.progress_line import print_over
-from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.removals import Baseline
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 

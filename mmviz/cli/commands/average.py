@@ -29,7 +29,7 @@ from mmviz.types import MmvizError
 if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.experiments.example_measurements import ExampleMeasurement
-    from mmviz.report.experiment_table import ExperimentTable
+    from mmviz.report.result_table import ExperimentTable
 
 
 def add(commands: Any) -> None:

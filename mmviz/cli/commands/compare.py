@@ -14,10 +14,10 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
-    from mmviz.app.selection_view import SelectionView
+    from mmviz.app.selection_amounts import SelectionView
     from mmviz.backends import Stop
     from mmviz.explain import Run
-    from mmviz.report.experiment_table import ExperimentTable
+    from mmviz.report.result_table import ExperimentTable
     from mmviz.types import Change, MapRef, Sample
 
 Control = Literal["trained", "shuffled", "uniform"]
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
 def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
     from mmviz.analysis.comparison import pair_tokens
     from mmviz.app.selection import Selection, answer_selection, token_count
-    from mmviz.app.selection_view import SelectionView
+    from mmviz.app.selection_amounts import SelectionView
     from mmviz.report.comparison_table import comparison_table
 
     started = time.monotonic()

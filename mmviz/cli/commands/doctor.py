@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("mmviz", "torch", "transformers", "numpy", "streamlit")
 
 Check = Mapping[str, Any]
-"""See `mmviz.capture.route_probe.route_check`."""
+"""See `mmviz.capture.capture_route_probe.route_check`."""
 
 
 def add(commands: Any) -> None:
@@ -47,12 +47,12 @@ def diagnose(model: str, backend: LocalBackend | None = None) -> dict[str, Any]:
 
     ``machine`` and ``versions``; ``probes``: one check for each implementation of attention on each device;
     ``modules``: one check for each attention call of ``model``, which is run with a short question, a grey image and a
-    tone; ``meaning``, ``left_out``, ``refused`` and ``notices``: see `mmviz.backends.local.model_checks`. The checks
-    are those of `mmviz.capture.route_probe` and `mmviz.capture.meaning_check`.
+    tone; ``meaning``, ``left_out``, ``refused`` and ``notices``: see `mmviz.backends.local.doctor_checks`. The checks
+    are those of `mmviz.capture.capture_route_probe` and `mmviz.capture.meaning_check`.
     Raises ``MmvizError`` for a model that is unknown or does not run.
     """
     from mmviz.backends.local import LocalBackend
-    from mmviz.capture.route_probe import probe_routes
+    from mmviz.capture.capture_route_probe import probe_routes
 
     backend = backend or LocalBackend()
     machine = backend.machine()

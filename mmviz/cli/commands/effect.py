@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
 def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
     from mmviz.analysis.attributions import known_modality_shares
     from mmviz.experiments.modality_shapley import measure_modality_effect
-    from mmviz.experiments.removal_changes import present_modalities
+    from mmviz.experiments.removals import present_modalities
     from mmviz.report.effect_table import effect_rows, effect_table, subsets_table
 
     request, baseline = run.rerun_request(), options.baseline

@@ -146,7 +146,7 @@ def _fusions(options: argparse.Namespace) -> int:
         result = compare(LocalBackend(), options.count, tick)
     _print_tables(markdown(result), result, options)
     if options.card:
-        from mmviz.training.fit.fusions import add_measured
+        from mmviz.training.fit.train_fusions import add_measured
 
         add_measured(result)
     return 0
@@ -173,7 +173,7 @@ def _stories(options: argparse.Namespace) -> int:
     from mmviz.backends.local import LocalBackend
     from mmviz.models.question_templates import FAMILIES
     from mmviz.training.evaluate.measure_model import worlds
-    from mmviz.training.evaluate.stories import SEED, judge_stories, markdown
+    from mmviz.training.evaluate.story_accuracy import SEED, judge_stories, markdown
 
     world = worlds()["unseen scenes"]
     with _progress(options.count * len(FAMILIES)) as (_, tick):

@@ -76,8 +76,8 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from mmviz.cli.explain_folder import explain_folder
     from mmviz.explain import explain
-    from mmviz.report.exact_size import size_per_token, size_text
-    from mmviz.report.summary import measured_prior, run_summary
+    from mmviz.report.exact_attention_size import size_per_token, size_text
+    from mmviz.report.json_summary import measured_prior, run_summary
 
     if options.folder is not None:
         return explain_folder(options)

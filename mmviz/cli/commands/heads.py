@@ -12,7 +12,7 @@ from mmviz.cli.experiment_command import (
     run_experiment,
 )
 from mmviz.cli.progress_line import ProgressLine
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from mmviz.cli.options import (
     word_numbers,
 )
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.io.write_file import write_file
 
 if TYPE_CHECKING:

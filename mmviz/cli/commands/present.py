@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from mmviz.present import Talk
-    from mmviz.report.exact_size import size_text
+    from mmviz.report.exact_attention_size import size_text
 
     if not options.out or options.out == "-":
         raise MmvizError("option-file", option="--out")

@@ -13,7 +13,7 @@ from mmviz.cli.experiment_command import (
 )
 from mmviz.cli.options import check_number
 from mmviz.cli.progress_line import ProgressLine
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop

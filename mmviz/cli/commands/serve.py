@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmviz.backends import LOOPBACK
-from mmviz.backends.thread_wait import set_thread_wait
+from mmviz.backends.openmp_wait_policy import set_thread_wait
 from mmviz.cli.listening import bound_sockets, check_tls, port
 from mmviz.cli.options import MODEL_HELP, add_tls_options, require_extra
 from mmviz.i18n.errors_and_notices import sentence

@@ -73,7 +73,7 @@ def _check(options: argparse.Namespace) -> None:
         raise MmvizError("file-missing", name=options.weights.name)
     check_folder(options.out)
     if options.device != "auto":
-        from mmviz.training.fit.device_check import check_device
+        from mmviz.training.fit.device_availability import check_device
 
         check_device(options.device)
 
@@ -120,7 +120,7 @@ def _features(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
 
 def _trio(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
-    from mmviz.training.fit.train import make_stage, train
+    from mmviz.training.fit.train_trio import make_stage, train
 
     device = best_device() if options.device == "auto" else options.device
     stages = STAGES if options.stage == "all" else (options.stage,)
@@ -144,7 +144,7 @@ def _trio(options: argparse.Namespace) -> int:
 
 def _fusion(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
-    from mmviz.training.fit.fusions import SCENES, train_kind
+    from mmviz.training.fit.train_fusions import SCENES, train_kind
 
     device = best_device() if options.device == "auto" else options.device
     pictures, sounds = _features(options)
@@ -163,7 +163,7 @@ def _fusion(options: argparse.Namespace) -> int:
 
 
 def _conv_attention(options: argparse.Namespace) -> int:
-    from mmviz.training.fit.conv_attention import Recipe, TrainingRun, fit, save
+    from mmviz.training.fit.train_conv_attention import Recipe, TrainingRun, fit, save
 
     recipe = Recipe(seed=options.seed)
     print(sentence("training-small", model=options.model, folder=options.out))

@@ -13,15 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
-from mmviz.models.huggingface.input_batches import (
-    answer_positions,
-    batches_of,
-    extended_inputs,
-    joined_inputs,
-    longest_padding,
-)
-from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.language_readout import language_readout
+from mmviz.models.huggingface.processor_inputs import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.prompt_tokens import (
     chat_prompt,
     own_template,
@@ -29,6 +22,13 @@ from mmviz.models.huggingface.prompt_tokens import (
     prompt_tokens,
     question_notices,
     token_label,
+)
+from mmviz.models.huggingface.variant_batches import (
+    answer_positions,
+    batches_of,
+    extended_inputs,
+    joined_inputs,
+    longest_padding,
 )
 from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
@@ -164,7 +164,7 @@ class ChatModel:
         return replace(readout, answer=self.answer[self._first_word], word=self._first_word)
 
     def batches(self, rows: Sequence[Prepared]) -> list[list[int]]:
-        """See `SupportsVariants.batches`, and `mmviz.models.huggingface.input_batches`."""
+        """See `SupportsVariants.batches`, and `mmviz.models.huggingface.variant_batches`."""
         return batches_of(rows, self.pads_prompts)
 
     def join(self, rows: Sequence[Prepared]) -> CheckpointInputs:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
-from mmviz.models.huggingface.input_batches import batches_of, joined_inputs
-from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, located_tokens
+from mmviz.models.huggingface.processor_inputs import CheckpointInputs, InputReader, located_tokens
 from mmviz.models.huggingface.prompt_tokens import Prompt, prompt_tokens
 from mmviz.models.huggingface.token_similarity import token_similarity
+from mmviz.models.huggingface.variant_batches import batches_of, joined_inputs
 from mmviz.models.protocol import CaptureTargets, Prepared
 from mmviz.types import Card, FieldsOf, MmvizError, Notice, Sample, Token
 

@@ -17,8 +17,8 @@ from mmviz.models.huggingface.progress_bars import watched_weights
 from mmviz.models.huggingface.prompt_encoder_model import PromptEncoderModel
 from mmviz.models.huggingface.speech_model import SpeechModel
 from mmviz.models.loading_watch import check_stop
-from mmviz.models.module_weights import input_device, weights_digest
 from mmviz.models.protocol import Model
+from mmviz.models.weight_placement import input_device, weights_digest
 from mmviz.types import Card, MmvizError
 
 _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {

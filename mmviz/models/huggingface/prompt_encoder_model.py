@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmviz.models.huggingface.chat_model import ChatModel
-from mmviz.models.huggingface.input_reader import CheckpointInputs
+from mmviz.models.huggingface.processor_inputs import CheckpointInputs
 from mmviz.models.huggingface.prompt_tokens import token_label
 from mmviz.models.protocol import AnswerToken
 from mmviz.types import Modality, Sample, Token

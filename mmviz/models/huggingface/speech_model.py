@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.families import Family
-from mmviz.models.huggingface.input_reader import CheckpointInputs
+from mmviz.models.huggingface.processor_inputs import CheckpointInputs
 from mmviz.models.huggingface.prompt_tokens import token_label
 from mmviz.models.protocol import Prepared
 from mmviz.types import Card, Modality, Sample, Token

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.answer_maps import method_row
 from mmviz.backends import Backend
-from mmviz.backends.local.chosen_method import FIELDS
+from mmviz.backends.local.method_requirements import FIELDS
 from mmviz.experiments.modality_shapley import effect_requests, read_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.models.trio_network import SECONDS_PER_FRAME

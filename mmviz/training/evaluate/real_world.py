@@ -16,7 +16,8 @@ from typing import Any
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.models.question_templates import compose
-from mmviz.training.evaluate import real_photographs, real_speech
+from mmviz.training.evaluate import real_photograph_views as photo_views
+from mmviz.training.evaluate import real_speech_views as speech_views
 from mmviz.training.evaluate.real_folders import (
     Photograph,
     Recording,
@@ -40,13 +41,13 @@ class RealWorld:
     """What the real world is measured on; either part may be missing."""
 
     photographs: tuple[Photograph, ...]
-    grounds: tuple[real_photographs.Pixels, ...]
+    grounds: tuple[photo_views.Pixels, ...]
     recordings: tuple[Recording, ...]
 
     def count_runs(self) -> int:
         """Returns how many runs of the model there are, for a progress bar."""
-        pictures = len(self.photographs) * len(real_photographs.VIEWS) * real_photographs.DRAWS
-        return pictures + len(self.recordings) * len(real_speech.VIEWS)
+        pictures = len(self.photographs) * len(photo_views.VIEWS) * photo_views.DRAWS
+        return pictures + len(self.recordings) * len(speech_views.VIEWS)
 
 
 @dataclass
@@ -109,15 +110,15 @@ def measure(backend: Backend, model: str, world: RealWorld, tick: Tick) -> dict[
 
 
 def _picture_cases(world: RealWorld) -> Iterator[Case]:
-    side = real_photographs.SIDE
+    side = photo_views.SIDE
     for photograph in world.photographs:
-        for view, pixels in real_photographs.views(photograph, world.grounds):
+        for view, pixels in photo_views.views(photograph, world.grounds):
             yield view, photograph.word, Sample(ImageInput(pixels, side, side), compose("name"))
 
 
 def _speech_cases(world: RealWorld) -> Iterator[Case]:
     for recording in world.recordings:
-        for view, audio in real_speech.views(recording):
+        for view, audio in speech_views.views(recording):
             yield view, recording.word, Sample(None, compose("heard"), audio)
 
 
@@ -148,16 +149,16 @@ and `python -m mmviz.training.evaluate.real_world` writes this page from the mod
 - **Photographs** are things cut out of photographs, from Debian's package `tuxpaint-stamps-default` (GPL-2; nothing of
   it is part of mmviz), unpacked into FOLDER: those whose caption's head noun is a word of the model. A stamp counts as
   a photograph if it has grain, no vector form and no place among cartoons and road signs. The question is "What is
-  it?", without a sound. Each photograph is shown {real_photographs.DRAWS} times in each view, anywhere in the picture,
+  it?", without a sound. Each photograph is shown {photo_views.DRAWS} times in each view, anywhere in the picture,
   on one colour or on part of a photograph that was held out of training. Its longer side takes
-  {real_photographs.LARGE:.0%} of the picture's, or {real_photographs.SMALL:.0%} (small).
-- A **phone-like** picture is blurred (Gaussian of {real_photographs.BLUR} pixels of {real_photographs.SIDE}) and noisy
-  ({real_photographs.NOISE:.0f} of 255); red against blue is off by up to {real_photographs.WHITE_BALANCE:.0%}; and it
-  was saved as JPEG of quality {real_photographs.JPEG_QUALITY}.
+  {photo_views.LARGE:.0%} of the picture's, or {photo_views.SMALL:.0%} (small).
+- A **phone-like** picture is blurred (Gaussian of {photo_views.BLUR} pixels of {photo_views.SIDE}) and noisy
+  ({photo_views.NOISE:.0f} of 255); red against blue is off by up to {photo_views.WHITE_BALANCE:.0%}; and it
+  was saved as JPEG of quality {photo_views.JPEG_QUALITY}.
 - **Words spoken by people** are English captions of these stamps that hold one word of the model, and the English
   sounds of such words in Debian's package `ktuberling-data`. The question is "What was said?", without a picture.
-  Telephone-like is {real_speech.LOW:.0f} to {real_speech.HIGH:.0f} Hz, with noise at {real_speech.LINE_NOISE:.0f} dB,
-  in 8 bits by the mu-law.
+  Telephone-like is {speech_views.LOW:.0f} to {speech_views.HIGH:.0f} Hz, with noise at {speech_views.LINE_NOISE:.0f}
+  dB, in 8 bits by the mu-law.
 - Only those stamps are read whose path under `stamps/`, without ending, has a SHA-256 that begins with an even digit.
   The others stay unseen.
 - "Majority" is the share of the commonest right answer. Every answer of the model is allowed, not only words.

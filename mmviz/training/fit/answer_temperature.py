@@ -12,8 +12,8 @@ from mmviz.models.confidence import confidence, expected_calibration_error, fitt
 from mmviz.models.trio_network import Trio
 from mmviz.training.fit.data import ExampleEncoder, Recipe
 from mmviz.training.fit.feature_store import split_paths
-from mmviz.training.fit.pairs import PairStream
-from mmviz.training.fit.train import question_input
+from mmviz.training.fit.question_batches import PairStream
+from mmviz.training.fit.train_trio import question_input
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
 

@@ -1,7 +1,8 @@
 """What the frozen encoders give for pictures and sounds of the world, computed once and kept on disk.
 
-Pictures and sounds are kept apart and are paired by the questions (`mmviz.training.fit.pairs`). A folder holds chunks,
-each written whole, so that building stops and resumes at any of them; chunk ``n`` depends on (seed, n) alone.
+Pictures and sounds are kept apart and are paired by the questions (`mmviz.training.fit.question_batches`). A folder
+holds chunks, each written whole, so that building stops and resumes at any of them; chunk ``n`` depends on (seed, n)
+alone.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from mmviz.inputs.whisper_mel import whisper_log_mel
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders, class_words, load_encoders
 from mmviz.models.encoders.picture_encoder import LAST, normalised
 from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, sounding_frames
-from mmviz.models.trio_projections import pooled_frames
-from mmviz.training.fit.photograph_features import as_photographs, class_directions, classes_by_word
+from mmviz.models.trio_projectors import pooled_frames
+from mmviz.training.fit.simulated_photograph_features import as_photographs, class_directions, classes_by_word
 from mmviz.training.world.examples import MAX_THINGS, World
 from mmviz.training.world.labels import patch_things
 

@@ -7,7 +7,7 @@ be exported there): detectors of pictures and sounds out of the world, and the t
 weights need a new fit. The world comes as the features that `trio` was trained on (`mmviz.training.fit.feature_store`),
 whose last tenth calibrates; what is out of it is made by `mmviz.training.fit.unknown_inputs` and kept on disk.
 ``--things`` holds drawings of things that no word names, cut out of their ground, such as those of
-``@lobehub/fluent-emoji-3d`` without the ones that the world has. `mmviz.training.fit.measure_doubts` measures.
+``@lobehub/fluent-emoji-3d`` without the ones that the world has. `mmviz.training.fit.measure_ood_detection` measures.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from torch import nn
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders, load_encoders
+from mmviz.models.ood_word_evidence import Evidence, EvidenceReader
 from mmviz.models.out_of_distribution import (
     MAX_DEVIATION,
     Detector,
@@ -38,12 +39,12 @@ from mmviz.models.out_of_distribution import (
     packed,
 )
 from mmviz.models.trio_network import Trio
-from mmviz.models.word_evidence import Evidence, EvidenceReader
 from mmviz.training.fit.answer_temperature import fit_confidence
+from mmviz.training.fit.checkpoints import load_weights
+from mmviz.training.fit.class_shifted_features import moved_to_classes
 from mmviz.training.fit.data import ExampleEncoder
 from mmviz.training.fit.feature_store import Chunk, split_paths
-from mmviz.training.fit.moved_features import moved_to_classes
-from mmviz.training.fit.train import TrainedTrio
+from mmviz.training.fit.train_trio import TrainedTrio
 from mmviz.training.fit.unknown_inputs import (
     kept,
     picture_features,
@@ -51,7 +52,6 @@ from mmviz.training.fit.unknown_inputs import (
     sound_features,
     sound_groups,
 )
-from mmviz.training.fit.weight_files import load_weights
 from mmviz.training.world.speech_bank import default_cache, open_bank
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer

@@ -1,6 +1,6 @@
 """Pictures and sounds out of the world of `trio`, to fit its out-of-distribution detectors, as features on disk.
 
-What the detectors are measured on comes from other sources, see `mmviz.training.fit.measure_doubts`.
+What the detectors are measured on comes from other sources, see `mmviz.training.fit.measure_ood_detection`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmviz.inputs.whisper_mel import whisper_log_mel
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders
 from mmviz.models.encoders.picture_encoder import SIDE, normalised
 from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, sounding_frames
-from mmviz.models.trio_projections import pooled_frames
+from mmviz.models.trio_projectors import pooled_frames
 from mmviz.training.fit.feature_store import Chunk
 from mmviz.training.world.compose_sound import Wave, compose_sound
 from mmviz.training.world.grounds import ground, load_photographs

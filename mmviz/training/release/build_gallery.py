@@ -22,7 +22,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.models.question_templates import NEEDS, known_words, read
 from mmviz.training.release.gallery_checks import MeasuredExample, check
 from mmviz.training.release.gallery_items import GALLERY, Drawing, GalleryItem, Speech
-from mmviz.training.release.gallery_lessons import lesson_claims
+from mmviz.training.release.gallery_lesson_checks import lesson_claims
 from mmviz.training.release.gallery_scenes import Art, Candidate, compose_candidate, expected_answer
 from mmviz.training.release.record_gallery import record_gallery
 from mmviz.training.world.sprites import INK, fit, styles

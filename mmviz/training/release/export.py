@@ -15,7 +15,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from mmviz.assets_path import assets_dir
-from mmviz.training.fit.weight_files import trained_scenes
+from mmviz.training.fit.checkpoints import trained_scenes
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 

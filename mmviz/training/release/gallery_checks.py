@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mmviz.backends import Backend
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
-from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.removals import present_modalities
 from mmviz.models.cards import COMPARED
 from mmviz.training.world.scenes import Thing
 from mmviz.types import AttentionRecord, Modality, Request, Sample

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmviz.inputs.mel import SAMPLE_RATE
-from mmviz.training.world.sound_effects import (
+from mmviz.training.world.speech_augmentation import (
     Wave as Wave,
 )
-from mmviz.training.world.sound_effects import (
+from mmviz.training.world.speech_augmentation import (
     beneath,
     by_telephone,
     clipped,

@@ -2,7 +2,7 @@
 // 3.2). A part of the steps is a typed array [head, token, number]; see steps in format_schema.json. No DOM.
 import { MODALITIES } from "./attentionRows.js";
 import { isFlow, parseMapRef } from "./mapRef.js";
-import { lastMapOf } from "./layerStacks.js";
+import { lastMapOf } from "./modelStacks.js";
 
 /** The steps of the maps of one run that have arrived so far, by the index of the map. */
 export class StepsStore {

@@ -5,7 +5,7 @@ import { listenToPointer, tokensBetween } from "./tokenPointer.js";
 import { AudioPlayer } from "./audioPlayer.js";
 import { makeTokenGrid } from "./rovingTabindex.js";
 import { drawSound, layOutSound } from "./soundDrawing.js";
-import { hasWideImage } from "./viewerSize.js";
+import { hasWideImage } from "./breakpoints.js";
 import { hasBand, heightsOf, patchesBetween, placeAt } from "./spectrogramPlaces.js";
 
 

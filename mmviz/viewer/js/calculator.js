@@ -13,7 +13,7 @@ import { make, setText } from "./dom.js";
 import { describeLayer } from "./labels.js";
 import { formatMapRef } from "./mapRef.js";
 import { formatNumber } from "./numberFormat.js";
-import { stackName, stacksOf } from "./layerStacks.js";
+import { stackName, stacksOf } from "./modelStacks.js";
 import { StepsPanel } from "./stepsPanel.js";
 import { chosenStream } from "./viewState.js";
 

@@ -4,10 +4,10 @@ import { roundedDown, twoDigits } from "./numberFormat.js";
 import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
 import { describeHead } from "./labels.js";
 import { mapNotes } from "./mapNotes.js";
-import { describeStack, lastMapOf, stackOf, stacksOf } from "./layerStacks.js";
+import { describeStack, lastMapOf, stackOf, stacksOf } from "./modelStacks.js";
 import { make, makeButton, makeSwitch, press, setText } from "./dom.js";
-import { NEARLY_SAME, sameness } from "./sameness.js";
-import { describeUnit } from "./units.js";
+import { NEARLY_SAME, sameness } from "./rowCorrelation.js";
+import { describeUnit } from "./mapUnits.js";
 
 /** The controls of a viewer. */
 export class Controls {

@@ -18,7 +18,7 @@ export function currentView(header, { view, hovered, previewed }) {
  * - `tokens`, `versus`, `direction` and `style` of the view;
  * - `chosenStream`, whose tokens are chosen, and `litStream`, which the amounts are shown on;
  * - `pointed` {stream, token}, the token under the pointer, or null;
- * - `playingWords`, the words of the answer that belong to what plays, as `playingWords` in answerShares.js returns them;
+ * - `playingWords`, the words of the answer that belong to what plays, as `playingWords` in answerAttention.js returns them;
  * - `amounts` [token of litStream], null without a map; a difference where `isDifference`, means over bins where
  *   `isApproximate`;
  * - `largest`, where the colour scale ends, and `isBeyond`, whether an amount lies above it.

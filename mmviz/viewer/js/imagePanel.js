@@ -2,7 +2,7 @@
 import { AMOUNTS, colourIndex, DIFFERENCES, DIMMED_GROUND, HEAT, shareOfScale } from "./colours.js";
 import { fitCanvas, make, onScreen, setText, snapped } from "./dom.js";
 import { twoDigits } from "./numberFormat.js";
-import { nameOfUnit } from "./units.js";
+import { nameOfUnit } from "./mapUnits.js";
 import { boxesOf, contains, disjointCells, extent, intersect } from "./patchPlaces.js";
 import { listenToPointer } from "./tokenPointer.js";
 import { makeTokenGrid } from "./rovingTabindex.js";

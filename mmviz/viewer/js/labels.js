@@ -2,7 +2,7 @@
 import { strongest, weight } from "./attentionRows.js";
 import { foldName, meanAmount } from "./foldedTokens.js";
 import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
-import { stacksOf } from "./layerStacks.js";
+import { stacksOf } from "./modelStacks.js";
 import { signedTwoDigits, threeDigits, twoDigits } from "./numberFormat.js";
 import { targetTokens } from "./tokenPointer.js";
 

@@ -5,7 +5,7 @@ import { drawMaxima, drawMeans, drawNames, drawNumbers, drawStripes, layOutEdges
 import { listenToCells, MIN_CELLS } from "./matrixPointer.js";
 import { threeDigits, twoDigits } from "./numberFormat.js";
 import { windowName } from "./pooledMap.js";
-import { nameOfUnit, unitOf } from "./units.js";
+import { nameOfUnit, unitOf } from "./mapUnits.js";
 
 const MAX_HEIGHT = 460;
 const MAX_CELL = 40;

@@ -3,7 +3,7 @@ import { MODALITIES, countModalities, modalityTotals } from "./attentionRows.js"
 import { MODALITY_COLOURS } from "./colours.js";
 import { signedTwoDigits, twoDigits } from "./numberFormat.js";
 import { make, setText } from "./dom.js";
-import { nameOfUnit, unitOf } from "./units.js";
+import { nameOfUnit, unitOf } from "./mapUnits.js";
 
 /** The panel `modality-bars`: a row for each modality of the stream that lights up. */
 export class ModalityBarsPanel {

@@ -4,7 +4,7 @@ import { AMOUNTS, colourIndex, DIFFERENCES, MODALITY_COLOURS } from "./colours.j
 import { twoDigits } from "./numberFormat.js";
 import { make, makeSwitch, press, setText } from "./dom.js";
 import { nextInGrid, useRovingTabindex } from "./rovingTabindex.js";
-import { nameOfUnit, unitOf } from "./units.js";
+import { nameOfUnit, unitOf } from "./mapUnits.js";
 
 const MEASURES = ["sums", "per-token", "ratio"];
 const MAX_RATIO = 8; // where the log scale of ratios to uniform attention ends

@@ -3,7 +3,7 @@ import { AMOUNTS, colourIndex } from "./colours.js";
 import { dequantizationTable } from "./quantization.js";
 import { twoDigits } from "./numberFormat.js";
 import { formatMapRef, isFlow } from "./mapRef.js";
-import { describeStreams, mapsByStack, stackName, stacksOf } from "./layerStacks.js";
+import { describeStreams, mapsByStack, stackName, stacksOf } from "./modelStacks.js";
 import { overviewColumns } from "./viewState.js";
 import { fitCanvas, make } from "./dom.js";
 

@@ -1,5 +1,5 @@
 // The panels of the viewer, and where they stand on the page.
-import { AnswerSharesPanel } from "./answerSharesPanel.js";
+import { AnswerSharesPanel } from "./answerAttentionPanel.js";
 import { AudioPanel } from "./audioPanel.js";
 import { CalculatorPanel } from "./calculator.js";
 import { make } from "./dom.js";
@@ -9,7 +9,7 @@ import { ModalityBarsPanel } from "./modalityBars.js";
 import { ModalityMatrixPanel } from "./modalityMatrixPanel.js";
 import { OverviewPanel } from "./overviewPanel.js";
 import { TextPanel } from "./textPanel.js";
-import { hasWideImage } from "./viewerSize.js";
+import { hasWideImage } from "./breakpoints.js";
 
 const HELP_LINES = 6;
 

@@ -14,7 +14,7 @@ import {
 import { make, setText } from "./dom.js";
 import { bracketed, Step } from "./calculationStep.js";
 import { HeatStrip, LinearMapFigure } from "./heatStrips.js";
-import { KeyFigure } from "./keyFigure.js";
+import { KeyFigure } from "./keyAxisFigure.js";
 import { formatNumber } from "./numberFormat.js";
 import { fillKeyTable, fillModalityTable, MAX_KEYS } from "./stepTables.js";
 import { largestMagnitude, RangeLegend } from "./vectorColours.js";

@@ -1,5 +1,5 @@
 // The text as chips, one for each token, and a row of the tokens that have no location in any input.
-import { answerWords } from "./answerShares.js";
+import { answerWords } from "./answerAttention.js";
 import { AMOUNTS, colourIndex, DIFFERENCES } from "./colours.js";
 import { signedTwoDigits, twoDigits } from "./numberFormat.js";
 import { make, setText } from "./dom.js";

@@ -4,9 +4,9 @@ import { makeFrame } from "./drawnAmounts.js";
 import { meanAmount } from "./foldedTokens.js";
 import { describeSelection, formatAmount, nameOf } from "./labels.js";
 import { roundedDown } from "./numberFormat.js";
-import { correlation, NEARLY_SAME } from "./sameness.js";
+import { correlation, NEARLY_SAME } from "./rowCorrelation.js";
 import { targetTokens } from "./tokenPointer.js";
-import { nameOfUnit } from "./units.js";
+import { nameOfUnit } from "./mapUnits.js";
 
 const WIDTH = 260; // CSS pixels that the label may need to the right of the pointer
 const OFFSET = 14;

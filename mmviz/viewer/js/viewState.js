@@ -3,7 +3,7 @@
 // A view has `map` (a MapRef), `tokens` and `versus` (indices; `versus` holds the second group of a comparison),
 // `direction` ("from": what the tokens attend to, "to": what attends to them), `style` and `scale`.
 import { formatMapRef, parseMapRef, readMapRef, streamsOf } from "./mapRef.js";
-import { lastMapOf, mapsByStack } from "./layerStacks.js";
+import { lastMapOf, mapsByStack } from "./modelStacks.js";
 
 /** Returns the stream whose tokens are chosen in a view: the queries for "from", the keys for "to". */
 export function chosenStream(header, view) {

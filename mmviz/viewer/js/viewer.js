@@ -1,5 +1,5 @@
 // The linked viewer of one run: a token that is pointed at in one panel lights up the tokens of all panels.
-import { playingWords } from "./answerShares.js";
+import { playingWords } from "./answerAttention.js";
 import { Announcer } from "./announcer.js";
 import { AttentionMaps } from "./attentionRows.js";
 import { StepsStore } from "./attentionSteps.js";
@@ -12,12 +12,12 @@ import { writeSmallAmounts } from "./numberFormat.js";
 import { layOutPanels, makePanels, placeModalityBars } from "./panelLayout.js";
 import { SectionFetcher } from "./sectionFetcher.js";
 import { readColours } from "./theme.js";
-import { listenToTokenButtons } from "./tokenButtons.js";
+import { listenToTokenButtons } from "./tokenKeyboard.js";
 import { targetTokens } from "./tokenPointer.js";
 import { TokenLinks } from "./tokenLinks.js";
 import { Tooltip } from "./tooltip.js";
 import { TrainingTimeline } from "./trainingTimeline.js";
-import { fitToWidth } from "./viewerSize.js";
+import { fitToWidth } from "./breakpoints.js";
 import { answerTokens, choose, chosenStream, litStream, sameTokens, unpin, withMap, withOtherDirection } from "./viewState.js";
 
 /**

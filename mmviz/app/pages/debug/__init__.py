@@ -8,7 +8,7 @@ import streamlit as st
 
 from mmviz.app import page_address, session_actions
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.audit import audit_section
 from mmviz.app.pages.debug.compare import compare_section
@@ -57,13 +57,13 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
                 label, key=f"section-{section}", help=hint, type="tertiary",
                 on_click=session_actions.open_section, args=(section,),
             )  # fmt: skip
-    widgets.mark_current(f"section-{state.section}")
+    page_elements.mark_current(f"section-{state.section}")
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
         if state.section not in _OF_ATTENTION:
             best_answer(run.record)
     except MmvizError as error:
-        widgets.note(str(error), "error")
+        page_elements.note(str(error), "error")
     else:
         SECTIONS[state.section](runner)
     page_address.write_address(state, state.selection)  # what is cut in a section is known only now

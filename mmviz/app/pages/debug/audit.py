@@ -9,18 +9,18 @@ from typing import Any
 
 import streamlit as st
 
-from mmviz.app.components import widgets
-from mmviz.app.components.example_source import ExampleSource, example_source
+from mmviz.app.components import page_elements
+from mmviz.app.components.example_set_picker import ExampleSource, example_source
+from mmviz.app.components.page_elements import chip
 from mmviz.app.components.table_downloads import downloads
-from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.operator_config import BUNDLED
 from mmviz.app.pages.debug.averages import averages_section
 from mmviz.app.pages.debug.pointing import pointing_heads_part
-from mmviz.app.table_command import option_words
+from mmviz.app.reproduce_command import option_words
 from mmviz.backends import Progress, Stop
 from mmviz.experiments.audit import evaluate_examples
-from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.removals import Baseline
 from mmviz.figures.heat_strip import bar
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_list, translated
@@ -66,18 +66,18 @@ def audit_section(runner: ExperimentRunner) -> None:
         if audit.assessments:
             st.html(table_html(audit))
         for sentence in sentences(audit):
-            widgets.note(sentence, "remark")
+            page_elements.note(sentence, "remark")
         _skipped_notes(audit)
         files = to_csv(audit), to_json(audit)
         downloads("audit", *files, audit_command(audit, source), LABELS)
         pointing_heads_part(audit)
     with right:
         if source.kind == "gallery":
-            widgets.note(say("audit-gallery"))
+            page_elements.note(say("audit-gallery"))
         if runner.request.changes:
-            widgets.note(say("audit-unchanged"))
+            page_elements.note(say("audit-unchanged"))
         for column, meaning in meanings().items():
-            widgets.note(say("audit-means", word=audit_words(column), means=meaning))
+            page_elements.note(say("audit-means", word=audit_words(column), means=meaning))
     if not audit.assessments:
         return
     with st.expander(say("audit-examples"), key="audit-examples"):
@@ -159,7 +159,7 @@ def _bar(share: float | None) -> str:
 def _skipped_notes(audit: Audit) -> None:
     """Names the examples that were skipped, by reason."""
     for reason, names in reasons(audit).items():
-        widgets.note(say("audit-left-out", count=len(names), names=join_list(names), why=reason), "error")
+        page_elements.note(say("audit-left-out", count=len(names), names=join_list(names), why=reason), "error")
 
 
 def audit_command(audit: Audit, source: ExampleSource) -> str:

@@ -11,19 +11,19 @@ import numpy as np
 import streamlit as st
 
 from mmviz.analysis.comparable_attention import SOUND_PARTS, MapPlace
-from mmviz.app.components import widgets
-from mmviz.app.components.example_source import ExampleSource
+from mmviz.app.components import page_elements
+from mmviz.app.components.example_set_picker import ExampleSource
 from mmviz.app.components.route_names import route_text
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.checkpoints import checkpoints_part
 from mmviz.app.pages.debug.route_table import axis_text
-from mmviz.app.table_command import option_words
+from mmviz.app.reproduce_command import option_words
 from mmviz.experiments.example_averages import Averages, By, Mean, MeanAttention, MeanPlaces, MeanRoute, average
 from mmviz.experiments.example_measurements import ExampleMeasurement, measure_examples
 from mmviz.experiments.route_cut import ROUTES, LayerWindow
 from mmviz.figures.colour_scale import short
-from mmviz.figures.places_grid import places_grid
+from mmviz.figures.patch_grid import places_grid
 from mmviz.figures.route_grids import effect_grid, share_grid, signed_label
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.report.average_tables import TABLES, average_tables
@@ -36,7 +36,7 @@ from mmviz.types import MODALITIES, Modality, TokenGroup
 def averages_section(runner: ExperimentRunner, source: ExampleSource) -> None:
     """Draws a button that measures the examples, then the means of one group and the tables of all."""
     with st.expander(sentence("average-title"), key="averages"):
-        widgets.note(sentence("average-note"))
+        page_elements.note(sentence("average-note"))
         name = ("averages", *source.key)
         if (runner.run.record.id, *name) not in runner.state.experiments and not st.button(
             sentence("average-start", count=len(source.examples)), key="averages-start"
@@ -52,7 +52,7 @@ def averages_section(runner: ExperimentRunner, source: ExampleSource) -> None:
             return
         measurements, skipped = outcome
         if not measurements:
-            widgets.note(sentence("average-none"), "remark")
+            page_elements.note(sentence("average-none"), "remark")
             return
         left, middle, right = st.columns([1.2, 2, 1.4], vertical_alignment="bottom")
         with left:
@@ -68,7 +68,7 @@ def averages_section(runner: ExperimentRunner, source: ExampleSource) -> None:
             stack = _stack_select(averages)
         _figures(averages, group, stack)
         for notice in averages.left_out:
-            widgets.note(str(notice))
+            page_elements.note(str(notice))
         facts = {
             "model": runner.request.model, "options": option_texts(runner.request.options),
             "examples": len(source.examples), "measured": len(measurements),
@@ -141,8 +141,8 @@ def _routes_figure(routes: Sequence[MeanRoute], count: str) -> None:
             hover[row][column] += sentence("average-routes-hover-told", changed=route.changed, told=route.told)
     texts = _texts("routes", count=count)
     names = [route_text(route) for route in rows], [axis_text(window) for window in columns]
-    figure = effect_grid(effects, *names, texts, hover, dark=widgets.is_dark())
-    st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key="averages-routes", alt=texts["title"])
+    figure = effect_grid(effects, *names, texts, hover, dark=page_elements.is_dark())
+    st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="averages-routes", alt=texts["title"])
 
 
 def _maps_figure(cells: Sequence[MeanAttention], count: str) -> None:
@@ -168,8 +168,10 @@ def _maps_figure(cells: Sequence[MeanAttention], count: str) -> None:
         )  # fmt: skip
     texts = _texts("maps", count=count)
     layers = [axis_text(LayerWindow("", None if place is None else (place.layer,))) for place in columns]
-    figure = share_grid(shares, [_pair_text(*pair) for pair in rows], layers, texts, hover, dark=widgets.is_dark())
-    st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key="averages-maps", alt=texts["title"])
+    figure = share_grid(
+        shares, [_pair_text(*pair) for pair in rows], layers, texts, hover, dark=page_elements.is_dark()
+    )
+    st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="averages-maps", alt=texts["title"])
 
 
 def _places_figures(all_places: Sequence[MeanPlaces], count: str) -> None:
@@ -205,10 +207,10 @@ def _places_figures(all_places: Sequence[MeanPlaces], count: str) -> None:
             "axis": sentence("average-sound-axis"),
         }  # fmt: skip
         names = [f"{_percent(part)}–{_percent(part + 1)}" for part in range(SOUND_PARTS)] if kind == "sound" else []
-        figure = places_grid(amounts, texts, hover, names, widgets.is_dark())
+        figure = places_grid(amounts, texts, hover, names, page_elements.is_dark())
         with column:
             st.plotly_chart(
-                figure, theme=None, config=widgets.PLOTLY_CONFIG, key=f"averages-{kind}", alt=texts["title"],
+                figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=f"averages-{kind}", alt=texts["title"],
                 width="content" if kind == "picture" else "stretch",
             )  # fmt: skip
 

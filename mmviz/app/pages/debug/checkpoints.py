@@ -10,8 +10,8 @@ from typing import Any
 import streamlit as st
 
 from mmviz.app import resources
-from mmviz.app.components import widgets
-from mmviz.app.components.example_source import ExampleSource
+from mmviz.app.components import page_elements
+from mmviz.app.components.example_set_picker import ExampleSource
 from mmviz.app.components.model_picker import model_labels
 from mmviz.app.components.table_downloads import downloads
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -23,7 +23,7 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.inputs.examples import Example
 from mmviz.report.average_tables import COMPARED_TABLES, comparison_tables
 from mmviz.report.average_text import changes_table, comparison_summary
-from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import option_texts
 from mmviz.types import MmvizError
 
@@ -43,7 +43,7 @@ def checkpoints_part(
     if not others:
         return
     labels = model_labels(config.models)
-    widgets.heading(sentence("checkpoints-title"), sentence("checkpoints-note"))
+    page_elements.heading(sentence("checkpoints-title"), sentence("checkpoints-note"))
     other: str = st.selectbox(
         sentence("checkpoints-other"), others, format_func=lambda model: labels[model], key="checkpoints-other",
         width=340,
@@ -62,12 +62,12 @@ def checkpoints_part(
     models = runner.request.model, config.with_model(other).model
     comparison = compare_checkpoints(before, after, models, by)
     if not comparison.answers:
-        widgets.note(sentence("checkpoints-none"), "remark")
+        page_elements.note(sentence("checkpoints-none"), "remark")
     else:
         here = labels.get(models[0], models[0])
-        widgets.note(" ".join(comparison_summary(comparison, here, labels[other])), "remark")
+        page_elements.note(" ".join(comparison_summary(comparison, here, labels[other])), "remark")
     for notice in comparison.left_out:
-        widgets.note(str(notice))
+        page_elements.note(str(notice))
     facts = {
         "model": models[0], "other": models[1],
         "options": option_texts(runner.request.options),
@@ -101,7 +101,7 @@ def _tables(comparison: CheckpointComparison, facts: dict[str, Any], command: st
         st.html(changes_html(rows, sentence(f"checkpoints-{name}-title")))
         _largest_note(comparison, name, len(rows) - 1, table)
     else:
-        widgets.note(sentence("checkpoints-unchanged"))
+        page_elements.note(sentence("checkpoints-unchanged"))
     downloads(f"checkpoints-{name}", table.to_csv(), table.to_json(), table.command)
 
 
@@ -110,7 +110,7 @@ def _largest_note(comparison: CheckpointComparison, name: str, shown: int, table
     is_changed = [answer.is_changed for answer in comparison.answers]
     count = sum(is_changed) if name == "answers" else len(table.rows)
     if shown < count:
-        widgets.note(sentence("checkpoints-largest", shown=shown, of=count))
+        page_elements.note(sentence("checkpoints-largest", shown=shown, of=count))
 
 
 def changes_html(rows: Sequence[Sequence[str]], title: str) -> str:

@@ -13,16 +13,16 @@ from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.comparison import difference, modality_difference, pair_tokens, symmetric_limit
 from mmviz.analysis.map_refs import has_map, map_refs, map_words, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.stack_select import stack_select
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import QUICK, ExperimentRunner
 from mmviz.app.jobs import Job
 from mmviz.app.pages.debug.side_by_side import card_html, difference_html, unit_of, verdict
+from mmviz.app.reproduce_command import table_command
 from mmviz.app.selection import Selection
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.app.session_state import CONTROLS, Control
-from mmviz.app.table_command import table_command
 from mmviz.backends import Stop
 from mmviz.backends.replay import sample_digest
 from mmviz.explain import Run
@@ -56,7 +56,7 @@ def compare_section(runner: ExperimentRunner) -> None:
     with third:
         map_ref = method_select(runner, other, "compare")
     if map_ref is None:
-        widgets.note(say("compare-no-method"), "remark")
+        page_elements.note(say("compare-no-method"), "remark")
         return
     selection = Selection((0,), (), direction, map_ref, "spotlight", "view")
     a, b = SelectionView(runner.run, selection), SelectionView(other, selection)
@@ -68,14 +68,14 @@ def compare_section(runner: ExperimentRunner) -> None:
     try:
         _cards(a, b, _option_text(option), partner is not None)
         if is_same_run(a.run, b.run):
-            widgets.note(say("compare-same"), "remark")
+            page_elements.note(say("compare-same"), "remark")
         else:
             _difference(a, b, partner is not None)
         if partner is not None:
             command = _command(runner, option, a)
             table_downloads(comparison_table(a, b, (runner.request, other.request or runner.request), command))
     except MmvizError as error:  # a flow through a run too long for it, or one that is no longer kept
-        widgets.note(str(error), "remark")
+        page_elements.note(str(error), "remark")
 
 
 def _command(runner: ExperimentRunner, option: str, a: SelectionView) -> str:
@@ -225,27 +225,27 @@ def _cards(a: SelectionView, b: SelectionView, option_text: str, has_partner: bo
     scale_max = max(a.scale_max, b.scale_max) if has_partner else a.scale_max
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, key="compare-a"):
-        widgets.weight_banners(a.run.record)
+        page_elements.weight_banners(a.run.record)
         st.html(card_html(a, say("compare-a"), scale_max))
     with right, st.container(border=True, key="compare-b"):
-        widgets.weight_banners(b.run.record)
+        page_elements.weight_banners(b.run.record)
         st.html(card_html(b, say("compare-b", what=option_text), scale_max if has_partner else None))
         if not has_partner:
-            widgets.note(say("compare-no-counterpart", token=a.name), "remark")
+            page_elements.note(say("compare-no-counterpart", token=a.name), "remark")
         notices = [str(notice) for notice in (*b.run.sample.notices, *b.run.record.notices)]
         if notices:
-            widgets.note(join_sentences(notices), "notice")
+            page_elements.note(join_sentences(notices), "notice")
     title = say("compare-scale" if has_partner else "compare-scale-a")
-    legend = amount_legend_html(scale_max, widgets.is_dark(), unit_of(a))
+    legend = amount_legend_html(scale_max, page_elements.is_dark(), unit_of(a))
     st.html(f"<div class='compare-scale'><b>{title}</b>{legend}</div>")
     if a.is_pooled or b.is_pooled:
-        widgets.note(say("methods-pooled"))
+        page_elements.note(say("methods-pooled"))
 
 
 def _difference(a: SelectionView, b: SelectionView, has_partner: bool) -> None:
     """Draws A minus B: in a sentence, on the inputs, between modalities, and token by token."""
-    dark = widgets.is_dark()
-    widgets.heading(say("compare-minus"), say("compare-minus-help"))
+    dark = page_elements.is_dark()
+    page_elements.heading(say("compare-minus"), say("compare-minus-help"))
     if has_partner:
         st.html(f"<p class='verdict'>{verdict(a, b)}</p>")
     left, right = st.columns([2.2, 1], gap="large")
@@ -253,15 +253,15 @@ def _difference(a: SelectionView, b: SelectionView, has_partner: bool) -> None:
         if has_partner:
             st.html(difference_html(a, b, dark))
         else:
-            widgets.note(say("compare-no-difference", token=a.name))
+            page_elements.note(say("compare-no-difference", token=a.name))
     with right:
         _modality_difference(a, b, dark)
     if a.run.record.is_long or b.run.record.is_long:
-        widgets.note(say("compare-long"))
+        page_elements.note(say("compare-long"))
         return
     pairings = [pair_tokens(*tokens) for tokens in zip(a.sides, b.sides, strict=True)]
     if not all(pairing.is_whole for pairing in pairings):
-        widgets.note(say("compare-not-whole"))
+        page_elements.note(say("compare-not-whole"))
         return
     with st.expander(say("compare-matrix"), key="compare-weights", on_change="rerun") as expander:
         if expander.open:
@@ -269,7 +269,7 @@ def _difference(a: SelectionView, b: SelectionView, has_partner: bool) -> None:
             title = say("compare-matrix-title", method=a.method_text)
             figure = signed_matrix(values, *a.sides, title, symmetric_limit(values), dark, unit_of(a))
             st.plotly_chart(
-                figure, theme=None, config=widgets.PLOTLY_CONFIG, key="compare-matrix-figure", alt=title
+                figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="compare-matrix-figure", alt=title
             )  # fmt: skip
 
 
@@ -282,8 +282,8 @@ def _modality_difference(a: SelectionView, b: SelectionView, dark: bool) -> None
     figure = signed_modalities(
         minus.sums, minus.per_token, minus.queries, minus.keys, title, limit, dark, unit_of(a)
     )  # fmt: skip
-    st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key="compare-modalities", alt=title)
+    st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="compare-modalities", alt=title)
     for side, unpaired in (("a", minus.only_a), ("b", minus.only_b)):
         if unpaired:
             modalities = join_list(say(f"name-{modality}") for modality in unpaired)
-            widgets.note(say(f"compare-unpaired-modality-{side}", modalities=modalities))
+            page_elements.note(say(f"compare-unpaired-modality-{side}", modalities=modalities))

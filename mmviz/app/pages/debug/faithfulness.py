@@ -17,12 +17,12 @@ from mmviz.analysis.attributions import attributions
 from mmviz.analysis.head_profiles import all_heads
 from mmviz.analysis.map_refs import last_keys, last_map, map_words
 from mmviz.analysis.map_weights import spread
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.pages.debug.heads import measure_heads
 from mmviz.app.pages.explore.footer import control_buttons
-from mmviz.app.table_command import table_command
+from mmviz.app.reproduce_command import table_command
 from mmviz.experiments.faithfulness import (
     ORDERS,
     FaithfulnessCurves,
@@ -35,7 +35,7 @@ from mmviz.figures.colour_scale import short
 from mmviz.figures.faithfulness_curves import curve_figure
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
-from mmviz.report.method_card import method_card_html
+from mmviz.report.attribution_card import method_card_html
 from mmviz.report.methods_table import best_method, method_name, methods_table
 from mmviz.types import AttentionRecord, MapRef
 
@@ -43,7 +43,7 @@ from mmviz.types import AttentionRecord, MapRef
 def faithfulness_section(runner: ExperimentRunner) -> None:
     """Draws a card with its test for each method, the curves of one of them, and the controls."""
     if runner.run.record.is_long:
-        widgets.note(say("methods-long"))
+        page_elements.note(say("methods-long"))
         return
     request = replace(runner.request, relevance=True, norms=True, integrated=True, towers=False)
     records = runner.measure(("methods",), lambda _, stop: runner.backend().run([request], stop=stop))
@@ -59,7 +59,7 @@ def faithfulness_section(runner: ExperimentRunner) -> None:
     with second:
         head = _head_select(record, effects)
     with third:
-        widgets.note(say("faithfulness-controls"))
+        page_elements.note(say("faithfulness-controls"))
         control_buttons()
     amounts = attributions(record, head)
     curves = runner.measure(
@@ -70,7 +70,7 @@ def faithfulness_section(runner: ExperimentRunner) -> None:
         most_seconds(runner.run.record, variant_count(len(amounts))),
     )
     if curves is not None:
-        widgets.note(best_method(curves), "remark")
+        page_elements.note(best_method(curves), "remark")
     columns = st.columns(3, gap="medium") + st.columns(3, gap="medium")
     for method, column in zip(amounts, columns, strict=False):
         key = f"faithfulness-{method.replace(':', '-').replace('.', '-')}"
@@ -78,7 +78,7 @@ def faithfulness_section(runner: ExperimentRunner) -> None:
             _card(runner, record, method, amounts[method], curves.get(method) if curves else None)
     for notice in record.notices:
         if notice.code.startswith(("norms", "integrated")):
-            widgets.note(say("faithfulness-left-out", why=str(notice)))
+            page_elements.note(say("faithfulness-left-out", why=str(notice)))
     if curves is not None:
         _curve_figures(runner, curves)
         command = table_command(runner.state, runner.request, "methods", baseline=baseline, head=str(head))
@@ -135,7 +135,7 @@ def _card(
         test = f"<div class='test' title='{html.escape(hint)}'><b>{html.escape(score)}</b> {html.escape(verdict)}</div>"
     details = f"<div class='formula'>{html.escape(_formula(record, method))}</div>{test}"
     name, unit = method_name(method), _unit(method)
-    st.html(method_card_html(name, runner.run.sample, tokens, shown, scale_max, widgets.is_dark(), details, unit))
+    st.html(method_card_html(name, runner.run.sample, tokens, shown, scale_max, page_elements.is_dark(), details, unit))
 
 
 def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCurves]) -> None:
@@ -161,5 +161,5 @@ def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCu
             "band": say("faithfulness-random"),
         }
         with column:
-            figure = curve_figure(curve, chosen.band(kind == "insertion"), texts, limits, widgets.is_dark())
-            st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key=f"faithfulness-{kind}")
+            figure = curve_figure(curve, chosen.band(kind == "insertion"), texts, limits, page_elements.is_dark())
+            st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=f"faithfulness-{kind}")

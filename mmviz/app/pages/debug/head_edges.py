@@ -8,11 +8,11 @@ import streamlit as st
 
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.reproduce_command import table_command
 from mmviz.app.selection import answer_selection, with_map
-from mmviz.app.table_command import table_command
 from mmviz.experiments.head_edges import HeadEdge, HeadEdges, measure_head_edges
 from mmviz.explain import Run
 from mmviz.i18n.page import Message, say
@@ -43,8 +43,8 @@ def edges_panel(runner: ExperimentRunner) -> None:
     if state.is_edge_opening and edges.is_complete:
         open_head(runner.run, edges)
     state.is_edge_opening = False
-    widgets.heading(say("edges-title", head=head_name(record, number, head)), say("edges-help"))
-    widgets.note(edges_summary(record, edges), "remark")
+    page_elements.heading(say("edges-title", head=head_name(record, number, head)), say("edges-help"))
+    page_elements.note(edges_summary(record, edges), "remark")
     shown = edges.together or edges.edges[:1]
     if shown:
         _table(runner.run, edges, shown)
@@ -107,6 +107,6 @@ def _table(run: Run, edges: HeadEdges, shown: tuple[HeadEdge, ...]) -> None:
         say(f"edges-column-{code}"): st.column_config.NumberColumn(format="%.2f", help=say(f"edges-help-{code}"))
         for code in codes[2:]
     }
-    row = widgets.clicked_row(rows, columns, f"edges-table-{edges.map}-{edges.head}")
+    row = page_elements.clicked_row(rows, columns, f"edges-table-{edges.map}-{edges.head}")
     if row is not None:
         open_head(run, edges, shown[row])

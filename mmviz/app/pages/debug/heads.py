@@ -11,12 +11,12 @@ import streamlit as st
 from mmviz.analysis.head_profiles import HeadProfile, all_heads, head_profiles
 from mmviz.analysis.similarity import redundant_heads
 from mmviz.app import run_changes
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.stack_select import stack_select
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.head_edges import choose_head, edges_panel
-from mmviz.app.table_command import table_command
+from mmviz.app.reproduce_command import table_command
 from mmviz.experiments.head_ablation import HeadEffect, measure_head_ablation
 from mmviz.experiments.time_estimates import most_seconds
 from mmviz.figures.colour_scale import short
@@ -52,17 +52,17 @@ def heads_section(runner: ExperimentRunner) -> None:
     with left:
         _grid(record, effects)
     with right:
-        widgets.note(heads_summary(record, effects), "remark")
+        page_elements.note(heads_summary(record, effects), "remark")
         if len(effects) < len(heads):
-            widgets.note(say("heads-stopped", done=len(effects), of=len(heads)))
+            page_elements.note(say("heads-stopped", done=len(effects), of=len(heads)))
         if runner.state.edge_head is None:
-            widgets.note(say("edges-hint"))
+            page_elements.note(say("edges-hint"))
         else:
             edges_panel(runner)
         _ablation_controls(runner, heads)
     profiles = None
     if record.is_long:
-        widgets.note(say("heads-long"))
+        page_elements.note(say("heads-long"))
     else:
         profiles = runner.measure(("profiles",), lambda *_: head_profiles(record))
         _redundant_note(runner, record, heads)
@@ -94,10 +94,10 @@ def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
     answer = record.answers[0].label
     figure = head_grid(
         values, [layer_in_stack(record, number) for number in numbers], say("heads-title"),
-        say("heads-note", answer=answer), say("heads-unit", answer=answer), widgets.is_dark(),
+        say("heads-note", answer=answer), say("heads-unit", answer=answer), page_elements.is_dark(),
     )  # fmt: skip
     event: Any = st.plotly_chart(
-        figure, theme=None, config=widgets.PLOTLY_CONFIG, key=key, on_select="rerun", selection_mode="points"
+        figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=key, on_select="rerun", selection_mode="points"
     )
     points = event["selection"]["points"]
     if points and points != st.session_state.get(f"{key}-points"):
@@ -127,7 +127,7 @@ def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]
 
 def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Sequence[tuple[int, int]]) -> None:
     if len(heads) > MAX_COMPARED:
-        widgets.note(say("heads-too-many", most=MAX_COMPARED))
+        page_elements.note(say("heads-too-many", most=MAX_COMPARED))
         return
     pairs = runner.measure(("redundant",), lambda *_: redundant_heads(record))
     if pairs is None:
@@ -136,7 +136,7 @@ def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Se
         say("heads-pair", head=head_name(record, *first), other=head_name(record, *second), distance=distance)
         for first, second, distance in pairs[:MAX_PAIRS]
     )
-    widgets.note(say("heads-redundant", pairs=text) if pairs else say("heads-none-redundant"))
+    page_elements.note(say("heads-redundant", pairs=text) if pairs else say("heads-none-redundant"))
 
 
 def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Sequence[HeadProfile] | None) -> None:
@@ -152,9 +152,9 @@ def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Seq
         say(f"name-{modality}"): st.column_config.NumberColumn(format="%.3f", help=say("heads-help-modality"))
         for modality in Modality
     }
-    widgets.heading(say("heads-table"), say("heads-labels-help"))
-    row = widgets.clicked_row(rows, columns, "heads-table")
-    widgets.note(say("heads-labels-help"))
+    page_elements.heading(say("heads-table"), say("heads-labels-help"))
+    row = page_elements.clicked_row(rows, columns, "heads-table")
+    page_elements.note(say("heads-labels-help"))
     if row is not None:
         choose_head(ordered[row].map, ordered[row].head)
         st.rerun()

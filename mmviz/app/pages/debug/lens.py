@@ -6,10 +6,10 @@ import html
 
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.table_command import table_command
+from mmviz.app.reproduce_command import table_command
 from mmviz.backends import Progress, Stop
 from mmviz.experiments.lens import Lens, measure_lens
 from mmviz.figures.lens_forming import forming_figure
@@ -36,17 +36,17 @@ def lens_section(runner: ExperimentRunner) -> None:
     if lens is None:
         return
     if isinstance(lens, MmvizError):
-        widgets.note(str(lens), "remark")
+        page_elements.note(str(lens), "remark")
         return
     grid = LensGrid.of(lens)
-    widgets.note(say("lens-what", through=join_list(lens.reading.through)))
+    page_elements.note(say("lens-what", through=join_list(lens.reading.through)))
     if lens.is_written:
-        widgets.note(_followed_word(runner, grid))
+        page_elements.note(_followed_word(runner, grid))
     left, right = st.columns([1.25, 1], gap="large")
     with left:
         _forming(grid)
     with right:
-        widgets.note(formed(lens), "remark")
+        page_elements.note(formed(lens), "remark")
         st.html(forming_html(grid))
     lines = "".join(f"<p>{html.escape(text)}</p>" for text in misleads(lens))
     st.html(f"<div class='aside misleads'><b>{html.escape(say('lens-misleads'))}</b>{lines}</div>")
@@ -82,31 +82,31 @@ def _forming(grid: LensGrid) -> None:
         "answer": grid.answer,
     }
     reading = grid.lens.reading
-    figure = forming_figure(reading, reading.answer_token, grid.layers, texts, widgets.is_dark())
-    st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key="lens-forming")
+    figure = forming_figure(reading, reading.answer_token, grid.layers, texts, page_elements.is_dark())
+    st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="lens-forming")
 
 
 def _grid(runner: ExperimentRunner, grid: LensGrid) -> None:
     """Draws patches, words and moments by layer, on one scale."""
-    widgets.heading(say("lens-grid"))
-    widgets.note(say("lens-grid-help", answer=grid.answer))
-    st.html(legend_html(grid, widgets.is_dark()))
+    page_elements.heading(say("lens-grid"))
+    page_elements.note(say("lens-grid-help", answer=grid.answer))
+    st.html(legend_html(grid, page_elements.is_dark()))
     if grid.is_large:
-        widgets.note(say("lens-large", cells=grid.amounts.size))
+        page_elements.note(say("lens-large", cells=grid.amounts.size))
     image = runner.run.sample.image
     if image is not None and grid.patches:
-        widgets.heading(say("lens-patches"))
+        page_elements.heading(say("lens-patches"))
         st.html(pictures_html(grid, image))
-    widgets.heading(say("lens-words"))
+    page_elements.heading(say("lens-words"))
     shown, words = shown_words(grid), grid.words
     if len(shown) < len(words):
-        widgets.note(say("lens-last-words", shown=len(shown), of=len(words)))
+        page_elements.note(say("lens-last-words", shown=len(shown), of=len(words)))
     st.html(words_html(grid))
     if moments := grid.moments:
-        widgets.heading(say("lens-moments"))
+        page_elements.heading(say("lens-moments"))
         figure = sound_figure(
             [grid.lens.tokens[k] for k in moments], grid.amounts[:, moments], grid.scale_max,
             moment_hovers(grid, moments), grid.layers, {"x": say("lens-moment"), "y": sentence("lens-column-layer")},
-            widgets.is_dark(),
+            page_elements.is_dark(),
         )  # fmt: skip
-        st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key="lens-moments")
+        st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="lens-moments")

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 import streamlit as st
 
 from mmviz.analysis.attributions import known_modality_shares
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
+from mmviz.app.components.page_elements import chip
 from mmviz.app.components.table_downloads import table_downloads
-from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.pages.debug.perturb import perturb
-from mmviz.app.table_command import table_command
+from mmviz.app.reproduce_command import table_command
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
-from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.removals import present_modalities
 from mmviz.experiments.time_estimates import most_seconds
 from mmviz.figures.heat_strip import bar
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
 from mmviz.report.effect_table import (
     effect_sentences,
@@ -45,7 +45,7 @@ def effect_section(runner: ExperimentRunner) -> None:
             attention = known_modality_shares(runner.run.record, runner.run.map_ref)
             st.html(effect_html(effect, attention))
             for text in (*effect_sentences(effect, attention), *interaction_sentences(effect)):
-                widgets.note(text, "remark")
+                page_elements.note(text, "remark")
             command = table_command(runner.state, request, "effect", baseline=baseline)
             table_downloads(effect_table(request, run.record, effect, attention, run.map_ref, baseline, command))
     if effect is not None:

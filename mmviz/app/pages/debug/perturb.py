@@ -11,11 +11,11 @@ import streamlit as st
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.attributions import known_modality_shares
 from mmviz.analysis.map_refs import last_keys
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.debug.written_change import written_change
+from mmviz.app.pages.debug.written_answer_change import written_change
 from mmviz.backends import Stop
-from mmviz.experiments.removal_changes import (
+from mmviz.experiments.removals import (
     Baseline,
     modality_removal,
     present_modalities,
@@ -28,7 +28,7 @@ from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.baseline import swap_input
 from mmviz.inputs.examples import Example, load_gallery
-from mmviz.report.method_card import method_card_html
+from mmviz.report.attribution_card import method_card_html
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, PixelBox, Request, Sample, Token
 
 KEEP, REMOVE = "keep", "remove"
@@ -36,7 +36,7 @@ KEEP, REMOVE = "keep", "remove"
 
 def perturb(runner: ExperimentRunner, baseline: Baseline) -> None:
     """Draws boxes for whole modalities, and for single tokens; ``baseline`` stands in for what is removed."""
-    widgets.heading(say("perturb"), say("perturb-help"))
+    page_elements.heading(say("perturb"), say("perturb-help"))
     left, right = st.columns(2, gap="large")
     with left:
         _perturb_modalities(runner, baseline)
@@ -59,7 +59,7 @@ def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
         )  # fmt: skip
     changed = {modality: choice for modality, choice in choices.items() if choice != KEEP}
     if not changed:
-        widgets.note(say("perturb-nothing"))
+        page_elements.note(say("perturb-nothing"))
         return
     for modality, choice in changed.items():
         if choice != REMOVE:
@@ -100,7 +100,7 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
         ),
     )  # fmt: skip
     if not chosen:
-        widgets.note(say("perturb-tokens-nothing"))
+        page_elements.note(say("perturb-tokens-nothing"))
         return
     if replacement == REMOVE:
         sample = runner.run.sample
@@ -111,7 +111,7 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
         request = replace(runner.request, sample=sample, relevance=False, depends_on=False, towers=False)
     after = _measure_run(runner, ("perturb-tokens", baseline, replacement, *chosen), request)
     if after is not None:
-        widgets.note(say("perturb-tokens-without", tokens=group_name([labels[k] for k in chosen])))
+        page_elements.note(say("perturb-tokens-without", tokens=group_name([labels[k] for k in chosen])))
         st.html(_before_after_html(record, after, runner.run))
         _attention_cards([(say("perturb-after"), sample, after)], runner)
 
@@ -190,4 +190,4 @@ def _attention_cards(cards: Sequence[tuple[str, Sample, AttentionRecord]], runne
     for (title, run), row in zip(shown, amounts, strict=True):
         has_patches = any(isinstance(token.location, PixelBox) for token in run.tokens)
         inputs = run.sample if has_patches else replace(run.sample, image=None)
-        st.html(method_card_html(title, inputs, run.tokens, row, scale_max, widgets.is_dark()))
+        st.html(method_card_html(title, inputs, run.tokens, row, scale_max, page_elements.is_dark()))

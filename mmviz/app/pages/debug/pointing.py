@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
+from mmviz.app.components.page_elements import chip
 from mmviz.app.components.table_downloads import table_downloads
-from mmviz.app.components.widgets import chip
-from mmviz.app.table_command import option_words
+from mmviz.app.reproduce_command import option_words
 from mmviz.experiments.pointing_heads import PointingHead
 from mmviz.i18n.audit import audit_words
 from mmviz.report.audit_report import Audit
@@ -25,10 +25,10 @@ def pointing_heads_part(audit: Audit) -> None:
         return
     heads = heads_of(assessments)
     for sentence in sentences(heads):
-        widgets.note(sentence, "remark")
+        page_elements.note(sentence, "remark")
     if heads:
         st.html(pointing_html(heads))
-        widgets.note(audit_words("pointing-means"))
+        page_elements.note(audit_words("pointing-means"))
         table_downloads(experiment_table(assessments, audit.model, audit.options, option_words(audit.options)))
 
 

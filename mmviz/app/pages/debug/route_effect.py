@@ -11,14 +11,14 @@ import streamlit as st
 from mmviz.analysis.answer_shares import answer_log_probability
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import streams_of
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import cuts_text
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.compare import method_select
 from mmviz.app.pages.debug.side_by_side import card_html, unit_of
-from mmviz.app.pages.debug.written_change import written_change
+from mmviz.app.pages.debug.written_answer_change import written_change
 from mmviz.app.selection import Selection
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.backends import Stop
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.explain import Run
@@ -70,7 +70,7 @@ def cut_answer(runner: ExperimentRunner, cuts: tuple[CutRoute, ...]) -> CutRun |
     """Draws the answer before and after ``cuts`` in large type, and returns the run; None where there is none."""
     if not cuts:
         st.html(answers_html(runner.run.record.answers[:1], None))
-        widgets.note(say("routes-nothing-cut"))
+        page_elements.note(say("routes-nothing-cut"))
         return None
     cut = measure_cut(runner, cuts)
     if cut is None:
@@ -80,10 +80,10 @@ def cut_answer(runner: ExperimentRunner, cuts: tuple[CutRoute, ...]) -> CutRun |
     # a written answer is kept in every variant, whatever the model would write
     st.html(answers_html((cut.answer,), None if written else after.answers[:1]))
     st.html(f"<p class='verdict'>{html.escape(written or verdict(cut))}</p>")
-    widgets.note(say("routes-cut", routes=cuts_text(runner.run.record, cuts)))
+    page_elements.note(say("routes-cut", routes=cuts_text(runner.run.record, cuts)))
     notices = [str(notice) for notice in after.notices if notice.code.startswith("cut-")]
     if notices:
-        widgets.note(join_sentences(notices), "notice")
+        page_elements.note(join_sentences(notices), "notice")
     return cut
 
 
@@ -121,7 +121,7 @@ def cut_maps(runner: ExperimentRunner, cut: CutRun) -> None:
     with st.columns([1, 2])[0]:
         map_ref = method_select(runner, cut.run, "routes-map")
     if map_ref is None:
-        widgets.note(say("compare-no-method"), "remark")
+        page_elements.note(say("compare-no-method"), "remark")
         return
     try:
         before, after = (_answer_view(run, map_ref) for run in (runner.run, cut.run))
@@ -131,11 +131,11 @@ def cut_maps(runner: ExperimentRunner, cut: CutRun) -> None:
             with column, st.container(border=True, key=f"routes-card-{code}"):
                 st.html(card_html(view, say(f"routes-card-{code}"), scale_max))
     except MmvizError as error:  # a flow through a run too long for it, or one that is no longer kept
-        widgets.note(str(error), "remark")
+        page_elements.note(str(error), "remark")
         return
-    legend = amount_legend_html(scale_max, widgets.is_dark(), unit_of(before))
+    legend = amount_legend_html(scale_max, page_elements.is_dark(), unit_of(before))
     st.html(f"<div class='compare-scale'><b>{html.escape(say('routes-scale'))}</b>{legend}</div>")
-    widgets.note(say("routes-map-help"))
+    page_elements.note(say("routes-map-help"))
 
 
 def _answer_view(run: Run, map_ref: MapRef) -> SelectionView:

@@ -12,12 +12,12 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mmviz.app.chosen_routes import choose_cell, cut_stacks
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import route_text
 from mmviz.app.components.stack_select import stack_text
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.table_command import table_command
+from mmviz.app.reproduce_command import table_command
 from mmviz.experiments.route_cut import (
     LARGE_EFFECT,
     LITTLE_ATTENTION,
@@ -69,12 +69,12 @@ def route_table_section(runner: ExperimentRunner) -> bool:
     Returns whether it is measured, or waits for a click.
     """
     record = runner.run.record
-    widgets.heading(say("routes-table"), say("routes-table-help"))
+    page_elements.heading(say("routes-table"), say("routes-table-help"))
     cells = runner.measure(("routes-cells",), lambda *_: route_cells(record))
     if cells is None:
         return False
     seconds = most_seconds(record, cells)
-    widgets.note(estimate_text(len(cells), seconds))
+    page_elements.note(estimate_text(len(cells), seconds))
     key = f"routes-measure-{record.id}"
     if seconds is not None and seconds > AT_ONCE and not st.session_state.get(f"{key}-pressed"):
         st.button(say("routes-measure"), key=key, on_click=st.session_state.update, args=({f"{key}-pressed": True},))
@@ -87,9 +87,9 @@ def route_table_section(runner: ExperimentRunner) -> bool:
     if table is None or not table.effects:
         return False
     if len(table.effects) < table.planned:
-        widgets.note(say("routes-stopped", done=len(table.effects), of=table.planned))
+        page_elements.note(say("routes-stopped", done=len(table.effects), of=table.planned))
     strongest, *disagreements = routes_sentences(record, table)
-    widgets.note(strongest, "remark")
+    page_elements.note(strongest, "remark")
     grid = table_grid(table, _stack(record))
     if grid.effects:
         _figures(record, table, grid)
@@ -97,9 +97,9 @@ def route_table_section(runner: ExperimentRunner) -> bool:
         items = "".join(f"<li>{html.escape(text)}</li>" for text in disagreements)
         st.html(f"<ul class='route-list'>{items}</ul>")
         if more := len(table.disagreements) - len(disagreements):
-            widgets.note(say("routes-more", count=more))
+            page_elements.note(say("routes-more", count=more))
     else:
-        widgets.note(say("routes-agree"))
+        page_elements.note(say("routes-agree"))
     command = table_command(runner.state, runner.request, "routes")
     table_downloads(routes_table(runner.request, record, table, command))
     return True
@@ -154,7 +154,7 @@ def _figures(record: AttentionRecord, table: RouteTable, grid: Grid) -> None:
     ]  # fmt: skip
     names = [route_text(route) for route in grid.routes], [axis_text(window) for window in grid.windows]
     breaks = [row for row in range(1, rows) if grid.routes[row][0] != grid.routes[row - 1][0]]
-    dark = widgets.is_dark()
+    dark = page_elements.is_dark()
     texts = {
         kind: {
             "title": say(f"routes-{kind}"), "note": say(f"routes-{kind}-note"), "axis": say("routes-axis"),
@@ -173,10 +173,10 @@ def _figures(record: AttentionRecord, table: RouteTable, grid: Grid) -> None:
         key = f"routes-{kind}-{number}"
         with column:
             st.plotly_chart(
-                figure, theme=None, config=widgets.PLOTLY_CONFIG, key=key, selection_mode="points",
+                figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=key, selection_mode="points",
                 alt=texts[kind]["title"], on_select=partial(_choose, record, grid, key),
             )  # fmt: skip
-    widgets.note(
+    page_elements.note(
         say("routes-legend", little=LITTLE_ATTENTION, large=LARGE_EFFECT, much=MUCH_ATTENTION, small=NO_EFFECT)
     )
 

@@ -9,12 +9,12 @@ import streamlit as st
 
 from mmviz.app import run_changes
 from mmviz.app.chosen_routes import EVERYWHERE, SWITCHES, current_choice, cut_stacks, cuts, restore_routes
-from mmviz.app.components import widgets
-from mmviz.app.components.widgets import chip
+from mmviz.app.components import page_elements
+from mmviz.app.components.page_elements import chip
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.debug.route_choice import window_select
 from mmviz.app.pages.debug.route_effect import cut_answer, cut_maps
-from mmviz.app.pages.debug.route_matrix import route_matrix
+from mmviz.app.pages.debug.route_layers import window_select
+from mmviz.app.pages.debug.route_switches import route_matrix
 from mmviz.app.pages.debug.route_table import route_table_section
 from mmviz.app.pages.debug.selected_tokens import selected_tokens_cut
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
@@ -29,7 +29,7 @@ def routes_section(runner: ExperimentRunner) -> None:
     """Draws the switches, the answer and the map before and after, the table of routes, and interactions."""
     record = runner.run.record
     if not cut_stacks(record):
-        widgets.note(say("routes-unknown"), "remark")
+        page_elements.note(say("routes-unknown"), "remark")
         return
     choice = current_choice(record)
     left, right = st.columns([1.1, 1], gap="large")
@@ -42,7 +42,7 @@ def routes_section(runner: ExperimentRunner) -> None:
         if cells is None:
             return
         if not cells and window == EVERYWHERE:
-            widgets.note(say("routes-unknown"), "remark")
+            page_elements.note(say("routes-unknown"), "remark")
             return
         route_matrix(record, cells, choice, window)
         selected_tokens_cut(runner, choice, window)
@@ -66,14 +66,14 @@ def routes_section(runner: ExperimentRunner) -> None:
 
 def _interactions(runner: ExperimentRunner) -> None:
     """Draws how much each pair of modalities does together beyond what each does alone."""
-    widgets.heading(say("interactions"), say("interactions-help"))
+    page_elements.heading(say("interactions"), say("interactions-help"))
     effect = runner.measure(
         ("effect", "learned"),
         lambda progress, stop: measure_modality_effect(runner.backend(), runner.request, "learned", progress, stop),
     )
     if effect is not None:
         st.html(interactions_html(effect))
-        widgets.note(say("interactions-about", answer=effect.answer))
+        page_elements.note(say("interactions-about", answer=effect.answer))
 
 
 def interactions_html(effect: Effect) -> str:

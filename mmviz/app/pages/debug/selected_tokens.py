@@ -9,7 +9,7 @@ import streamlit as st
 
 from mmviz.analysis.map_refs import streams_of
 from mmviz.app.chosen_routes import KEYS, QUERIES, RouteChoice, has_route, toggle_route
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import group_text
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.selection import Selection
@@ -26,7 +26,7 @@ def selected_tokens_cut(runner: ExperimentRunner, choice: RouteChoice, window: L
     """Draws a box for the queries and one for the keys, and a button that cuts this route, or restores it."""
     record, selection = runner.run.record, runner.state.selection
     assert selection is not None  # there is one with every run
-    widgets.heading(say("routes-selected"), say("routes-selected-help"))
+    page_elements.heading(say("routes-selected"), say("routes-selected-help"))
     tokens = selected_tokens(record, selection)
     left, middle, right = st.columns([1.4, 1.4, 1], vertical_alignment="bottom")
     with left:
@@ -41,9 +41,9 @@ def selected_tokens_cut(runner: ExperimentRunner, choice: RouteChoice, window: L
             disabled=not (is_possible or is_cut), width="stretch", on_click=toggle_route, args=(record, route),
         )  # fmt: skip
     if tokens not in route:
-        widgets.note(say("routes-selected-none"))
+        page_elements.note(say("routes-selected-none"))
     elif not is_possible:
-        widgets.note(say("routes-cell-missing", queries=group_text(queries), keys=group_text(keys)))
+        page_elements.note(say("routes-cell-missing", queries=group_text(queries), keys=group_text(keys)))
 
 
 def selected_tokens(record: AttentionRecord, selection: Selection) -> ChosenTokens:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmviz.analysis.comparison import Pairing, difference, expand_to_a, pair_tokens, symmetric_limit
-from mmviz.app.components.widgets import chip
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.components.page_elements import chip
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.figures.colour_scale import short
 from mmviz.figures.difference import lit_text_html, signed_legend_html, signed_strip_html, signed_text_html
 from mmviz.figures.heat_strip import bar, strip_html

@@ -12,7 +12,7 @@ from mmviz.analysis.map_refs import map_words
 from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.app import run_changes
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import cuts_text
 from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
@@ -33,9 +33,9 @@ OUT_OF_DISTRIBUTION = (
 def results(run: Run, is_outdated: bool) -> None:
     """Draws the results of ``run``; ``is_outdated``: the form has changed since."""
     record, state = run.record, session.current_state()
-    widgets.weight_banners(record)
+    page_elements.weight_banners(record)
     if record.has_change(AblateHead):
-        widgets.note(say("heads-ablated", heads=_ablated_heads(run)), "banner")
+        page_elements.note(say("heads-ablated", heads=_ablated_heads(run)), "banner")
     if record.has_change(CutRoute):
         _cut_routes_banner(run)
     first, second = st.columns([1.2, 1], gap="medium", vertical_alignment="center")
@@ -43,13 +43,13 @@ def results(run: Run, is_outdated: bool) -> None:
         verdict, kind = ("", "unknown") if is_outdated else _verdict(record.answers)
         origin, details = _origin(record.made_by, state.is_saved)
         changed = say("changed") if is_outdated else ""
-        widgets.answer(_shown_answer(record), verdict, kind, origin, details, changed)
+        page_elements.answer(_shown_answer(record), verdict, kind, origin, details, changed)
     with second:
         written = written_text(record)
         if written:
-            widgets.note(written)
+            page_elements.note(written)
         elif record.answers:
-            widgets.top_answers(record.answers)
+            page_elements.top_answers(record.answers)
     if not is_outdated:
         _notices(run)
 
@@ -60,7 +60,7 @@ def _notices(run: Run) -> None:
     doubts = [str(notice) for notice in notices if notice.code in OUT_OF_DISTRIBUTION]
     rest = [str(notice) for notice in notices if notice.code not in OUT_OF_DISTRIBUTION]
     if notices:
-        widgets.folded_notices(doubts, rest)
+        page_elements.folded_notices(doubts, rest)
 
 
 def _ablated_heads(run: Run) -> str:
@@ -79,7 +79,7 @@ def _cut_routes_banner(run: Run) -> None:
         else join_list(text for text in run.record.made_by["changes"] if "CutRoute" in text)
     )
     with st.container(horizontal=True, vertical_alignment="center", key="routes-cut-in-run"):
-        widgets.note(say("routes-cut-in-run", routes=routes), "banner")
+        page_elements.note(say("routes-cut-in-run", routes=routes), "banner")
         if session.current_state().cut_routes:
             label, hint = say("routes-restore-run"), say("routes-restore-run-help")
             st.button(label, key="routes-restore-run", help=hint, on_click=run_changes.cut_routes, args=((),))

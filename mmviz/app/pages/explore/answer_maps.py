@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.analysis.answer_maps import KINDS
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.i18n.language import current_language
@@ -15,7 +15,7 @@ from mmviz.report.answer_maps import map_card
 
 def answer_maps(state: State, run: Run) -> DeltaGenerator:
     """Draws both maps side by side, whatever is selected in the viewer. Returns the place of a card beside them."""
-    dark, language = widgets.is_dark(), current_language()
+    dark, language = page_elements.is_dark(), current_language()
     with st.container(horizontal=True, gap="small", key="first-maps"):
         for kind in KINDS:
             key = run.record.id, kind, dark, language

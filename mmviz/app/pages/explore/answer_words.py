@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from mmviz.app import run_changes
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.session_state import State
 from mmviz.backends import Backend
@@ -15,7 +15,7 @@ from mmviz.experiments.language_prior import LanguagePrior, measure_language_pri
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
-from mmviz.report.model_sections import prior_table
+from mmviz.report.prior_and_similarity import prior_table
 from mmviz.types import AttentionRecord, MmvizError
 
 PRIOR = "prior"
@@ -45,8 +45,8 @@ def measured_prior(state: State, run: Run) -> LanguagePrior | None:
 
 
 def _language_prior(runner: ExperimentRunner) -> None:
-    widgets.heading(say("prior"), say("prior-help"))
-    widgets.note(say("prior-help"))
+    page_elements.heading(say("prior"), say("prior-help"))
+    page_elements.note(say("prior-help"))
     place = st.empty()
     is_asked = (runner.run.record.id, PRIOR) in runner.state.experiments
     if not is_asked and not place.button(say("prior-measure"), key=PRIOR):
@@ -61,15 +61,15 @@ def _language_prior(runner: ExperimentRunner) -> None:
     if len(prior.removed) > 1:
         st.html(prior_table(prior))
     for modality in prior.required:
-        widgets.note(say("prior-required", modality=say(f"the-{modality}")), "remark")
+        page_elements.note(say("prior-required", modality=say(f"the-{modality}")), "remark")
     if len(prior.removed) == 1 and not prior.required:
-        widgets.note(say("prior-nothing"), "remark")
+        page_elements.note(say("prior-nothing"), "remark")
 
 
 def _words_choice(record: AttentionRecord, is_outdated: bool) -> None:
     """Draws a box for the words that answers, effects and gradients are about, and buttons that run the model so."""
-    widgets.heading(say("words"), say("words-help"))
-    widgets.note(say("words-help"))
+    page_elements.heading(say("words"), say("words-help"))
+    page_elements.note(say("words-help"))
     labels = words_of(record)
     part = list(record.made_by.get("answer_part", ()))
     with st.form("answer-part", border=False):
@@ -79,7 +79,7 @@ def _words_choice(record: AttentionRecord, is_outdated: bool) -> None:
         )  # fmt: skip
         st.form_submit_button(say("words-run"), on_click=_apply, args=(record,), disabled=is_outdated)
     if is_outdated:
-        widgets.note(say("words-outdated"))
+        page_elements.note(say("words-outdated"))
 
 
 def words_of(record: AttentionRecord) -> list[str]:

@@ -8,13 +8,13 @@ import streamlit as st
 
 from mmviz.analysis.answer_maps import method_words, reads_from_ref
 from mmviz.analysis.attributions import known_modality_shares
-from mmviz.app.components.widgets import chip
+from mmviz.app.components.page_elements import chip
 from mmviz.experiments.modality_shapley import Effect
-from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.removals import present_modalities
 from mmviz.experiments.story import Story
 from mmviz.explain import Run
 from mmviz.i18n.language import join_list
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, MmvizError, Modality
 

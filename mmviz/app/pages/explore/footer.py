@@ -11,12 +11,12 @@ import streamlit as st
 
 from mmviz.app import change_links, page_address, run_changes, run_links
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
 from mmviz.app.pages.explore.answer_words import measured_prior
 from mmviz.app.pages.explore.story import told_story
 from mmviz.app.selection import view_of
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.explain import Run
 from mmviz.figures.print_figure import FigureFormat
 from mmviz.figures.token_matrix import token_matrix
@@ -24,7 +24,7 @@ from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.page import say
 from mmviz.present import make_talk
-from mmviz.report.exact_size import size_per_token, size_text
+from mmviz.report.exact_attention_size import size_per_token, size_text
 from mmviz.types import MmvizError
 
 FIGURE_TYPES: dict[FigureFormat, str] = {"png": "image/png", "pdf": "application/pdf", "svg": "image/svg+xml"}
@@ -47,17 +47,17 @@ def footer(view: SelectionView) -> None:
     """Draws reading help, controls and downloads side by side, and the token matrix once it is opened."""
     first, second, third = st.columns([1.5, 1, 1.2], gap="medium")
     with first:
-        widgets.heading(say("reading"))
-        widgets.note(join_sentences(say(f"reading-{number}") for number in range(1, 5)))
+        page_elements.heading(say("reading"))
+        page_elements.note(join_sentences(say(f"reading-{number}") for number in range(1, 5)))
     with second:
-        widgets.heading(say("controls"))
+        page_elements.heading(say("controls"))
         control_buttons()
     with third:
-        widgets.heading(say("save"))
+        page_elements.heading(say("save"))
         _download_buttons(view)
         _privacy()
     if view.run.record.is_long:
-        widgets.note(say("all-weights-long" if view.run.is_exact else "all-weights-kept"))
+        page_elements.note(say("all-weights-long" if view.run.is_exact else "all-weights-kept"))
         return
     with st.expander(say("all-weights"), key=WEIGHTS, on_change="rerun") as expander:
         if expander.open:
@@ -153,10 +153,10 @@ def _sizes(run: Run) -> dict[str, str]:
 def _privacy() -> None:
     """Draws how long inputs are kept, whether the run has a link, and a button that deletes both."""
     state = session.current_state()
-    widgets.note(say("private", runs=MAX_RUNS_OF_VISITOR, minutes=round(MAX_AGE / 60)))
+    page_elements.note(say("private", runs=MAX_RUNS_OF_VISITOR, minutes=round(MAX_AGE / 60)))
     is_own = state.run_example is None and not state.is_saved
     if is_own:
-        widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
+        page_elements.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
     if is_own or run_links.is_visitor_kept(state):
         st.button(say("forget"), key="forget", help=say("forget-help"), on_click=page_address.forget_inputs)
 
@@ -165,7 +165,7 @@ def _matrix(view: SelectionView) -> None:
     scale_max = float(view.weights.max()) or 1.0
     title = say("matrix", method=view.method_text)
     unit = unit_name(view.selection.map_ref.method)
-    figure = token_matrix(view.weights, *view.sides, title, scale_max, widgets.is_dark(), unit)
+    figure = token_matrix(view.weights, *view.sides, title, scale_max, page_elements.is_dark(), unit)
     st.plotly_chart(
-        figure, theme=None, config=widgets.PLOTLY_CONFIG, key="matrix-figure", alt=say("matrix-alt")
+        figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="matrix-figure", alt=say("matrix-alt")
     )  # fmt: skip

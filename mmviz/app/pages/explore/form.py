@@ -11,10 +11,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.draft import Draft, Source, VideoFile
-from mmviz.app.input_signs import input_sign
+from mmviz.app.input_thumbnails import input_sign
 from mmviz.app.model_inputs import ModelInputs, model_inputs
 from mmviz.app.pages.explore.gallery import gallery
 from mmviz.app.session_state import State
@@ -57,7 +57,7 @@ def input_form(
             )  # fmt: skip
     with st.container(key="panel-examples"):
         if wrong is not None:
-            widgets.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(examples)))
+            page_elements.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(examples)))
         gallery(examples, saved)
     with st.container(key="panel-own"):
         draft = _own_inputs(state, text or "")
@@ -78,7 +78,7 @@ def fold_form(state: State, draft: Draft) -> None:
     if panel:
         wrapper = f"[data-testid=stLayoutWrapper]:has(> .st-key-panel-{panel})"
         st.html(f"<style>.st-key-page-inputs {wrapper}{{display:flex}}</style>")
-        widgets.mark_current(f"panel-{panel}-toggle")
+        page_elements.mark_current(f"panel-{panel}-toggle")
 
 
 def _own_inputs(state: State, text: str) -> Draft:
@@ -99,7 +99,7 @@ def _own_inputs(state: State, text: str) -> Draft:
     for modality in state.set_aside:
         if not st.session_state[session_actions.INPUTS[modality]]:
             with remark:
-                widgets.note(say(f"set-aside-{modality}", tick=say(f"use-{modality}")), "remark")
+                page_elements.note(say(f"set-aside-{modality}", tick=say(f"use-{modality}")), "remark")
     return Draft(image, text, audio, image_names, audio_names)
 
 
@@ -138,11 +138,11 @@ def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, fi
     if not given:
         return first
     if len(given) > 1 and accepted.several is False:
-        widgets.note(say(f"only-last-{modality}", count=len(given)), "remark")
+        page_elements.note(say(f"only-last-{modality}", count=len(given)), "remark")
         given = given[-1:]
     upload = checked_uploads(state, modality, given)
     if isinstance(upload, InputError):
-        widgets.note(str(upload), "refused")
+        page_elements.note(str(upload), "refused")
     return upload, tuple(file.name for file in given)
 
 
@@ -160,7 +160,7 @@ def _origin(bundled: Source, file_key: str, live_key: str, takes_one: bool) -> s
 def _live_input(modality: str, key: str) -> UploadedFile | None:
     """Draws a camera or microphone and returns its photo or recording; a sentence where browsers allow neither."""
     if not is_secure_context(st.context.url):
-        widgets.note(say(f"{modality}-live-insecure"), "remark")
+        page_elements.note(say(f"{modality}-live-insecure"), "remark")
         return None
     device = st.camera_input if modality == "image" else st.audio_input
     return device(say(f"{modality}-live-help"), key=key, on_change=session_actions.update_input, args=(modality, key))

@@ -11,10 +11,10 @@ import streamlit as st
 from PIL import Image
 
 from mmviz.app import resources, session_actions
-from mmviz.app.components import widgets
-from mmviz.app.components.widgets import BUTTON
+from mmviz.app.components import page_elements
+from mmviz.app.components.page_elements import BUTTON
 from mmviz.app.draft import Draft
-from mmviz.app.input_signs import draw_waveform, webp_uri
+from mmviz.app.input_thumbnails import draw_waveform, webp_uri
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.figures.theme import theme
@@ -22,7 +22,7 @@ from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
 
-STYLE_SHEETS = [Path(__file__).parents[2] / name for name in ("style.css", "lessons.css", "first_screen.css")]
+STYLE_SHEETS = [Path(__file__).parents[2] / name for name in ("style.css", "lessons.css", "explore.css")]
 THUMBNAIL = (248, 128)
 """Size in pixels, twice that on the page."""
 
@@ -33,13 +33,13 @@ def gallery(examples: Sequence[Example], saved: Sequence[Run]) -> None:
         for place, run in enumerate(saved):
             label = say("saved") if len(saved) == 1 else say("saved-of", number=place + 1, text=run.sample.text or "")
             st.button(
-                widgets.as_label(label), key=_saved_key(place), help=say("saved-help"), width="stretch",
+                page_elements.as_label(label), key=_saved_key(place), help=say("saved-help"), width="stretch",
                 on_click=session_actions.show_saved_run, args=(run,),
             )  # fmt: skip
         for example in examples:
             st.button(
-                widgets.as_label(example.question), key=f"example-{example.id}", width="stretch",
-                help=widgets.as_label(translated(example.about)),
+                page_elements.as_label(example.question), key=f"example-{example.id}", width="stretch",
+                help=page_elements.as_label(translated(example.about)),
                 on_click=session_actions.choose_example, args=(example,),
             )  # fmt: skip
 
@@ -57,7 +57,7 @@ def misanswered(examples: Sequence[Example]) -> list[Example] | None:
 
 def gallery_style(examples: Sequence[Example], wrong: Sequence[Example]) -> None:
     """Adds the page's style sheet with the thumbnails; examples answered wrongly get a red dot."""
-    colours = theme(widgets.is_dark())
+    colours = theme(page_elements.is_dark())
     values = {"ink": colours.text, "muted": colours.muted, "ground": colours.ground}
     values |= {
         key: json.dumps(say(key), ensure_ascii=False) for key in ("drop", "drop-failed")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from mmviz.app import page_address, run_links, session_actions, session_runs
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.past_runs import PastRun
 from mmviz.app.session_state import State
 from mmviz.i18n.language import join_list
@@ -32,12 +32,12 @@ def history(state: State) -> None:
             )  # fmt: skip
         url = page_address.page_url(state)
         if url and not state.is_saved:
-            widgets.heading(say("history-link"))
+            page_elements.heading(say("history-link"))
             st.code(url, language=None, wrap_lines=True)
             if state.run_example is None or run_links.is_kept(state):
-                widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
+                page_elements.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
     if st.session_state.pop(_GONE, False):
-        widgets.note(say("history-gone"), "remark")
+        page_elements.note(say("history-gone"), "remark")
 
 
 def go_back(past: PastRun) -> None:
@@ -73,7 +73,7 @@ def _label(past: PastRun) -> str:
     changes += [say("history-cuts", count=len(past.cut_routes))] if past.cut_routes else []
     question = past.question or say("history-without-words")
     line = say("history-line", time=_clock(past.time), question=question, answer=answer)
-    return widgets.as_label(" · ".join([line, *changes]))
+    return page_elements.as_label(" · ".join([line, *changes]))
 
 
 def _clock(seconds: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app import resources
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.draft import Draft, Source
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.session_state import State
@@ -30,7 +30,7 @@ def input_doubts(state: State, draft: Draft) -> None:
         content = source.read_bytes() if isinstance(source, Path) else source
         if isinstance(content, bytes) and not is_shown:
             for notice in _doubts(state.config, modality, content):
-                widgets.note(str(notice), "out-of-distribution")
+                page_elements.note(str(notice), "out-of-distribution")
 
 
 @st.cache_data(show_spinner=False, max_entries=256, ttl=3600)

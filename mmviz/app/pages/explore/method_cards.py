@@ -7,12 +7,12 @@ from dataclasses import replace
 import streamlit as st
 
 from mmviz.analysis.map_refs import flows, has_map, map_words, streams_of
-from mmviz.app.components import widgets
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.components import page_elements
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.app.session_actions import set_method
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
-from mmviz.report.method_card import method_card_html
+from mmviz.report.attribution_card import method_card_html
 from mmviz.types import MapRef
 
 
@@ -24,17 +24,17 @@ def method_cards(view: SelectionView) -> None:
     methods = [*([] if raw is None else [raw]), *whole_flows]
     few = "" if len(methods) == 3 else "-few"
     with st.container(horizontal=True, vertical_alignment="bottom", key="methods-head"):
-        widgets.heading(say(f"methods-{view.selection.direction}{few}", token=view.name), say("methods-help"))
+        page_elements.heading(say(f"methods-{view.selection.direction}{few}", token=view.name), say("methods-help"))
         _back_button(view)
     if view.versus_text:
-        widgets.note(view.versus_text)
+        page_elements.note(view.versus_text)
     for map_ref, column in zip(methods, st.columns(3, gap="medium"), strict=False):
         with column, st.container(key=f"method-{map_ref.method}", border=True):
             _card(view, map_ref)
     if record.is_long:
-        widgets.note(say("methods-pooled" if view.is_pooled else "methods-long"))
+        page_elements.note(say("methods-pooled" if view.is_pooled else "methods-long"))
     elif not any(method.method == "relevance" for method in methods):
-        widgets.note(say("methods-no-relevance"))
+        page_elements.note(say("methods-no-relevance"))
 
 
 def _last_map(view: SelectionView) -> MapRef | None:
@@ -70,7 +70,13 @@ def _card(view: SelectionView, map_ref: MapRef) -> None:
     unit = unit_name(map_ref.method)
     st.html(
         method_card_html(
-            shown.method_text, view.run.sample, tokens, shown.amounts, shown.scale_max, widgets.is_dark(), unit=unit
+            shown.method_text,
+            view.run.sample,
+            tokens,
+            shown.amounts,
+            shown.scale_max,
+            page_elements.is_dark(),
+            unit=unit,
         )
     )
     is_selected = map_ref == view.selection.map_ref

@@ -8,21 +8,21 @@ import streamlit as st
 
 from mmviz.app import page_address, session_actions
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.viewer import PLACE, scroll_to_viewer, viewer
 from mmviz.app.pages.explore.answer_and_notices import results
 from mmviz.app.pages.explore.answer_maps import answer_maps
 from mmviz.app.pages.explore.answer_words import answer_words
+from mmviz.app.pages.explore.dual_encoder_similarity import similarity_section
 from mmviz.app.pages.explore.effect_card import effect_card
 from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.history import history
 from mmviz.app.pages.explore.method_cards import method_cards
 from mmviz.app.pages.explore.prompt_settings import prompt_settings
 from mmviz.app.pages.explore.story import can_trace, shown_effect, story_strip, told_story
-from mmviz.app.pages.explore.stream_names import stream_names
+from mmviz.app.pages.explore.stream_name_form import stream_names
 from mmviz.app.pages.explore.talk import talk_editor
-from mmviz.app.pages.explore.token_similarity import similarity_section
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
@@ -56,12 +56,12 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     with st.container(key=PLACE):
         with st.container():
             if state.opened_head is not None and state.opened_head[0] == state.selection:
-                widgets.note(str(state.opened_head[1]), "remark")
+                page_elements.note(str(state.opened_head[1]), "remark")
         viewer(state, run)
     scroll_to_viewer(state)
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]
     if remarks:
-        widgets.note(join_sentences(remarks))
+        page_elements.note(join_sentences(remarks))
     answer_words(state, run, backend, is_outdated)
     method_cards(view)
     similarity_section(run)

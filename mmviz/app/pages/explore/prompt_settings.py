@@ -9,7 +9,7 @@ import streamlit as st
 
 from mmviz.app import run_changes
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord
@@ -24,9 +24,9 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
     if "prompt" not in record.made_by:
         return
     with st.expander(say("prompt")):
-        widgets.note(say("prompt-help"))
+        page_elements.note(say("prompt-help"))
         st.code(record.made_by["prompt"], language=None, wrap_lines=True)
-        widgets.note(decoding_text(record.made_by.get("decoding")))
+        page_elements.note(decoding_text(record.made_by.get("decoding")))
         if is_saved:
             return
         with st.form("prompt-settings", border=False):

@@ -13,8 +13,8 @@ import streamlit as st
 from mmviz.analysis.route_attention import group_members
 from mmviz.app import resources, run_links, session_actions
 from mmviz.app import session_state as session
-from mmviz.app.answer_trace import Trace, measure_trace
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
+from mmviz.app.effect_and_story import Trace, measure_trace
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.answer_words import words_of
 from mmviz.app.selection import Selection
@@ -45,7 +45,7 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
     recorded = resources.recorded_story(run.record)
     if recorded is not None:
         with st.container(key="story-strip"):
-            widgets.heading(say("story"), join_sentences([say("story-help"), say("story-recorded")]))
+            page_elements.heading(say("story"), join_sentences([say("story-help"), say("story-recorded")]))
             _cards(run, run.record, recorded)
         return
     try:
@@ -61,7 +61,7 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
             if is_outdated or not place.button(say("story-trace"), key=STORY, help=say("story-trace-help")):
                 return
             place.empty()
-        widgets.heading(say("story"), say("story-help"))
+        page_elements.heading(say("story"), say("story-help"))
         if trace is None:
             trace = runner.measure(
                 name,
@@ -124,7 +124,7 @@ def _word(state: State, record: AttentionRecord) -> int | None:
 def _cards(run: Run, record: AttentionRecord, story: Story) -> None:
     verdict = story_verdict(story)
     if verdict:
-        widgets.note(verdict, "remark")
+        page_elements.note(verdict, "remark")
     if not story.steps:
         return
     with st.container(horizontal=True, gap="small", key="story-cards"):

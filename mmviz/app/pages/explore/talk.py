@@ -8,12 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app import resources, run_links
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
 from mmviz.app.pages.explore.talk_file import talk_file
 from mmviz.app.selection import view_of
-from mmviz.app.selection_view import SelectionView
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, DraftSlide, RunRef, TalkDraft
@@ -40,13 +40,13 @@ def talk_editor(state: State, view: SelectionView) -> None:
     with st.expander(say("own-talk"), draft.is_from_file, key=KEY, on_change="rerun") as expander:
         if not expander.open:
             return
-        widgets.note(say("own-talk-help", slides=MAX_SLIDES, runs=MAX_RUNS))
+        page_elements.note(say("own-talk-help", slides=MAX_SLIDES, runs=MAX_RUNS))
         _add_buttons(state, view)
         if not draft.slides:
             return
         first, second = st.columns([1.2, 1], gap="medium")
         with first, st.container(key="talk-slides", gap=None):
-            widgets.heading(say("own-talk-count", count=len(draft.slides)))
+            page_elements.heading(say("own-talk-count", count=len(draft.slides)))
             for place, each in enumerate(draft.slides):
                 _row(draft, place, each)
         with second:
@@ -61,7 +61,7 @@ def _add_buttons(state: State, view: SelectionView) -> None:
             st.button(label, key=f"talk-add-{name}", help=hint, on_click=_add, args=(state, view, slides))
         talk_file(state)
     if st.session_state.pop("talk-full", False):
-        widgets.note(say("own-talk-full", slides=MAX_SLIDES, runs=MAX_RUNS), "remark")
+        page_elements.note(say("own-talk-full", slides=MAX_SLIDES, runs=MAX_RUNS), "remark")
 
 
 def _run_slides(state: State, view: SelectionView) -> tuple[Slide, ...]:
@@ -104,7 +104,7 @@ def _row(draft: TalkDraft, place: int, each: DraftSlide) -> None:
     """Draws a slide of the list: its heading, which chooses it, and buttons that move and remove it."""
     number = each.number
     with st.container(horizontal=True, gap=None, vertical_alignment="center", key=f"talk-row-{number}"):
-        label = widgets.as_label(f"{place + 1}. {each.slide.title or say('own-talk-untitled')}")
+        label = page_elements.as_label(f"{place + 1}. {each.slide.title or say('own-talk-untitled')}")
         st.button(
             label, key=f"talk-slide-{number}", type="tertiary", width="stretch", on_click=setattr,
             args=(draft, "chosen", number), help=each.slide.caption or None,
@@ -120,7 +120,7 @@ def _row(draft: TalkDraft, place: int, each: DraftSlide) -> None:
             on_click=draft.remove, args=(number,),
         )  # fmt: skip
     if number == draft.chosen:
-        widgets.mark_current(f"talk-slide-{number}")
+        page_elements.mark_current(f"talk-slide-{number}")
 
 
 def _texts(draft: TalkDraft) -> None:
@@ -158,12 +158,12 @@ def _outputs(state: State) -> None:
         st.session_state[_NAME] = draft.title
     st.text_input(say("own-talk-name"), max_chars=MAX_TITLE, key=_NAME, on_change=save)
     if not draft.runs:
-        widgets.note(say("own-talk-texts"), "remark")
+        page_elements.note(say("own-talk-texts"), "remark")
         return
     talk = draft.talk(run_of, current_language())
     lost = len(draft.slides) - (0 if talk is None else len(talk.slides))
     if lost:
-        widgets.note(say("own-talk-lost", count=lost), "remark")
+        page_elements.note(say("own-talk-lost", count=lost), "remark")
     if talk is None:
         return
     name = file_stem(talk.title)

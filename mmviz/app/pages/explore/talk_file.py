@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mmviz.app import run_links
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef
@@ -27,7 +27,7 @@ def talk_file(state: State) -> None:
         key = f"talk-file-{draft.files}"
         st.file_uploader(say("own-talk-file-help"), key=key, on_change=_add_file, args=(state, key))
         if draft.file_error is not None:
-            widgets.note(str(draft.file_error), "refused")
+            page_elements.note(str(draft.file_error), "refused")
 
 
 def _add_file(state: State, key: str) -> None:

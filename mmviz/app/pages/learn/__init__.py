@@ -9,7 +9,7 @@ import streamlit as st
 
 from mmviz.app import page_address, session_actions
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.glossary_text import glossary_html, glossary_note
 from mmviz.app.components.lesson_keys import lesson_keys
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -54,7 +54,7 @@ def learn(run: Run, backend: Callable[[], Backend]) -> None:
                 COURSE[lesson].draw(context)
         except MmvizError as error:
             with left:
-                widgets.note(str(error), "error")
+                page_elements.note(str(error), "error")
             context = None
         with right:
             _inputs(run)
@@ -74,7 +74,7 @@ def _tabs(state: State) -> None:
             say("learn-present"), key="learn-present", help=say("learn-present-help"),
             on_click=session_actions.open_slide, args=(state.lesson, 1),
         )  # fmt: skip
-    widgets.mark_current(f"lesson-{state.lesson}")
+    page_elements.mark_current(f"lesson-{state.lesson}")
 
 
 def _question(state: State) -> None:
@@ -113,7 +113,7 @@ def _example(state: State) -> None:
     example = next((example for example in load_gallery() if example.id == name), None)
     if example is not None and example != state.run_example:
         st.button(
-            say("learn-example"), key="learn-example", help=widgets.as_label(example.question), type="tertiary",
+            say("learn-example"), key="learn-example", help=page_elements.as_label(example.question), type="tertiary",
             on_click=session_actions.choose_example, args=(example,),
         )  # fmt: skip
 
@@ -131,7 +131,7 @@ def _remarks(state: State, context: LessonContext | None) -> None:
             f"<p>{glossary_html(say(f'learn-{lesson}-{code}'))}</p></div>"
         )
     for name in sorted(state.unknown_params):
-        widgets.note(say("learn-unknown-param", name=name), "remark")
+        page_elements.note(say("learn-unknown-param", name=name), "remark")
     if context:
         st.download_button(
             say("learn-sheet"), sheet(context), f"mmviz-{lesson}.html", "text/html", help=say("learn-sheet-help"),

@@ -21,16 +21,16 @@ from mmviz.analysis.cost_extrapolation import (
     map_bytes,
     quadratic_estimate,
 )
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.backends import Progress, Stop
 from mmviz.figures.large_type import enlarge
 from mmviz.figures.loglog import Series, Unit, format_quantity, growth_figure
-from mmviz.i18n.numbers import scientific_text
+from mmviz.i18n.minus_sign import scientific_text
 from mmviz.i18n.page import say
 
 if TYPE_CHECKING:  # imports torch, which the measuring thread does
-    from mmviz.capture.layer_cost import Implementation, LayerCosts
+    from mmviz.capture.layer_benchmark import Implementation, LayerCosts
 
 PATCH_SIDE = 16
 """Pixels along a patch, as in most vision transformers."""
@@ -122,7 +122,7 @@ def _figures(costs: LayerCosts, tokens: int, is_large: bool) -> None:
 def _figure(code: str, unit: Unit, tokens: int, series: Sequence[Series], is_large: bool) -> None:
     texts = {"title": say(f"learn-cost-{code}"), "note": say(f"learn-cost-{code}-note")}
     texts |= {how: say(f"learn-cost-{how}") for how in ("measured", "estimated")}
-    figure = growth_figure(series, tokens, unit, texts, widgets.is_dark())
+    figure = growth_figure(series, tokens, unit, texts, page_elements.is_dark())
     if is_large:
         enlarge(figure)
     st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-cost-{code}")
@@ -179,7 +179,7 @@ def _measure_again(context: LessonContext) -> None:
 
 def _measure(tell: Progress, stop: Stop) -> LayerCosts | None:
     """Measure, at most once in `MAX_AGE` and one at a time for all visitors: two at a time would slow each other."""
-    from mmviz.capture.layer_cost import measure_layer_costs
+    from mmviz.capture.layer_benchmark import measure_layer_costs
 
     while not _measuring.acquire(timeout=0.2):
         if stop():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mmviz.analysis.attention_path import PATH_STEPS
+from mmviz.analysis.query_key_walkthrough import PATH_STEPS
 from mmviz.app.pages.learn.cost import cost
 from mmviz.app.pages.learn.cross_modal import cross_modal
 from mmviz.app.pages.learn.fusion import fusion

@@ -9,7 +9,7 @@ import streamlit as st
 
 from mmviz.analysis.modality_matrix import ModalityMatrix, cross_modal_share, modality_matrix
 from mmviz.app.components.glossary_text import glossary_note
-from mmviz.app.components.widgets import chip
+from mmviz.app.components.page_elements import chip
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import is_long, share_cells
 from mmviz.app.pages.learn.words_and_moments import words_and_moments

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.modality_matrix import ModalityMatrix, modality_matrix
 from mmviz.analysis.similarity import effective_number_of_keys, js_distance
-from mmviz.app.components import widgets
-from mmviz.app.components.widgets import chip
+from mmviz.app.components import page_elements
+from mmviz.app.components.page_elements import chip
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import DEFAULT_LAYER, is_long, keys_of, query_choice, share_cells
 from mmviz.figures.image import data_uri, downscaled, spotlight
@@ -90,5 +90,5 @@ def _images(context: LessonContext, keys: Sequence[Token], rows: NDArray[np.floa
         title = html.escape(names[index] if index == mean else say("learn-heads-card", head=names[index]))
         source = data_uri(spotlight(thumbnail, keys, rows[index], largest, size))
         figures += f"<figure><img src='{source}' alt='{title}'><figcaption>{title}</figcaption></figure>"
-    legend = amount_legend_html(largest, widgets.is_dark())
+    legend = amount_legend_html(largest, page_elements.is_dark())
     st.html(f"<div class='head-images'>{figures}</div>{legend}")

@@ -9,7 +9,7 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.stack_select import stack_select
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.session_state import LessonId
@@ -139,7 +139,7 @@ class LessonContext:
         if not records:
             return None
         if not records[0].steps:
-            widgets.note(say("learn-long" if self.run.record.is_long else "learn-no-steps"), "remark")
+            page_elements.note(say("learn-long" if self.run.record.is_long else "learn-no-steps"), "remark")
             return None
         return Run(self.run.sample, records[0], self.run.backend, request)
 

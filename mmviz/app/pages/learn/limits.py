@@ -12,7 +12,7 @@ from mmviz.app.pages.debug.modality_effect import effect_html
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import is_long
 from mmviz.experiments.modality_shapley import measure_modality_effect
-from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.removals import present_modalities
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, UniformAttention
 

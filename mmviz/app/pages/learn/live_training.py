@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.experiment_runner import QUICK, visitor_left
 from mmviz.app.jobs import StreamingJob
@@ -28,7 +28,7 @@ from mmviz.report.duration_words import duration_words
 from mmviz.types import Modality, PixelBox, Token
 
 if TYPE_CHECKING:
-    from mmviz.training.fit.conv_attention import Snapshot, TrainingRun
+    from mmviz.training.fit.train_conv_attention import Snapshot, TrainingRun
 
 ATTENTION_SCALE = 0.25
 """End of the scale of attention: uniform attention is 0.01, and a few positions get nearly all of it in the end."""
@@ -81,7 +81,7 @@ def _start() -> None:
 
 
 def _fit(*watchers: Any) -> TrainingRun:
-    from mmviz.training.fit.conv_attention import fit  # imports torch: not in the thread that draws the page
+    from mmviz.training.fit.train_conv_attention import fit  # imports torch: not in the thread that draws the page
 
     run = fit(None, *watchers)
     if run.is_complete:
@@ -118,7 +118,7 @@ def _progress(context: LessonContext) -> None:
 
 def _finished(text: str, kind: str = "plain") -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="training-finished"):
-        widgets.note(text, kind)
+        page_elements.note(text, kind)
         st.button(say("learn-training-again"), key="learn-again", on_click=_start)
 
 
@@ -172,7 +172,7 @@ def _images_and_curves(
             top = 1.0 if name == "accuracy" else max([2.4, *(y for _, y in (*train, *held_out))])
             titled = {**texts, "title": say(f"learn-training-{name}")}
             epochs = run.recipe.epochs
-            figure = training_figure(train, held_out, epochs, top, titled, widgets.is_dark(), marked_epoch)
+            figure = training_figure(train, held_out, epochs, top, titled, page_elements.is_dark(), marked_epoch)
             if context.is_large:
                 enlarge(figure, _LARGE_HEIGHT)
                 figure.update_layout(margin_b=130)  # the name of the axis between its numbers and two lines of legend
@@ -188,7 +188,7 @@ def _images_html(run: TrainingRun, snapshot: Snapshot) -> str:
     ):
         cells = "".join(_image_html(run, row_snapshot, k) for k in range(len(run.tracked.labels)))
         rows += f"<h4>{html.escape(title)}</h4><div>{cells}</div>"
-    legend = amount_legend_html(ATTENTION_SCALE, widgets.is_dark(), open_end=True)
+    legend = amount_legend_html(ATTENTION_SCALE, page_elements.is_dark(), open_end=True)
     return f"<div class='training-images'>{rows}{legend}<p>{html.escape(say('learn-training-legend'))}</p></div>"
 
 

@@ -7,18 +7,18 @@ from dataclasses import replace
 import streamlit as st
 
 from mmviz.analysis.answer_maps import KINDS
-from mmviz.analysis.attention_path import attention_path
 from mmviz.analysis.attention_steps import attention_weights, largest_difference
 from mmviz.analysis.map_refs import last_map
-from mmviz.app.components import widgets
-from mmviz.app.components.attention_path import animated_path
+from mmviz.analysis.query_key_walkthrough import attention_path
+from mmviz.app.components import page_elements
 from mmviz.app.components.glossary_text import glossary_note
+from mmviz.app.components.query_key_walkthrough import animated_path
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import pick_query
 from mmviz.app.pages.learn.steps_viewer import calculator
 from mmviz.app.selection import Selection, with_map
 from mmviz.explain import Run
-from mmviz.i18n.numbers import scientific_text
+from mmviz.i18n.minus_sign import scientific_text
 from mmviz.i18n.page import say
 from mmviz.report.answer_maps import map_card
 
@@ -38,7 +38,7 @@ def output(context: LessonContext) -> None:
     with picked.place:
         key = context.choice("key", range(len(picked.keys)), int(weights.argmax()), lambda k: picked.labels[k])
     if not context.is_large:
-        widgets.heading(say("learn-path-heading"))
+        page_elements.heading(say("learn-path-heading"))
     modalities = [token.modality for token in picked.keys]
     widget_key = "learn-path-slide" if context.is_large else "learn-path"
     path = attention_path(steps, head, query, key)
@@ -52,7 +52,7 @@ def _first_maps(run: Run) -> None:
     with st.container(horizontal=True, gap="small", key="slide-maps"):
         for kind in KINDS:
             with st.container(key=f"slide-{kind.replace('_', '-')}"):
-                st.html(map_card(run, kind, widgets.is_dark(), is_compact=True))
+                st.html(map_card(run, kind, page_elements.is_dark(), is_compact=True))
     glossary_note(say("learn-slide-viewer"))
 
 

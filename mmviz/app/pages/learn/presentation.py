@@ -10,7 +10,7 @@ import streamlit as st
 
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.glossary_text import glossary_html
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.learn.course import COURSE
@@ -80,9 +80,9 @@ def _part(name: str, state: State, run: Run, backend: Callable[[], Backend]) -> 
     try:
         COURSE[state.lesson].draw(context)
     except MmvizError as error:
-        widgets.note(str(error), "error")
+        page_elements.note(str(error), "error")
     for unknown in sorted(state.unknown_params):
-        widgets.note(say("learn-unknown-param", name=unknown), "remark")
+        page_elements.note(say("learn-unknown-param", name=unknown), "remark")
 
 
 def _remarks(lesson: LessonId) -> None:

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attention_steps import scores
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.figures.colour_scale import hex_colour, text_colour
@@ -86,7 +86,7 @@ def pick_query(context: LessonContext) -> PickedQuery | None:
 def is_long(context: LessonContext) -> bool:
     """Whether the run is too long to hold all its attention weights, which the page then says."""
     if context.run.record.is_long:
-        widgets.note(say("learn-long"), "remark")
+        page_elements.note(say("learn-long"), "remark")
     return context.run.record.is_long
 
 
@@ -109,12 +109,12 @@ def bars(
 ) -> None:
     """Bars of ``values`` over ``tokens``, with the texts ``CODE``, ``CODE-note`` and ``CODE-axis`` of the lesson."""
     title, note, axis = (say(f"learn-{context.lesson}-{code}{part}") for part in ("", "-note", "-axis"))
-    widgets.heading(title)
+    page_elements.heading(title)
     if not context.is_large:
         glossary_note(note)
     present = {token.modality for token in tokens}
     modality_names = {modality: say(f"name-{modality}") for modality in MODALITIES if modality in present}
     texts = {"axis": axis, "all": say("learn-bars-all", count=len(tokens)),
              "strongest": say("learn-bars-strongest", count=min(STRONGEST, len(tokens)))}  # fmt: skip
-    figure = key_bars(tokens, values, texts, modality_names, widgets.is_dark(), selected, context.is_large)
+    figure = key_bars(tokens, values, texts, modality_names, page_elements.is_dark(), selected, context.is_large)
     st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-{context.lesson}-{code}")

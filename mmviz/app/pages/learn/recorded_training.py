@@ -7,7 +7,7 @@ import html
 import numpy as np
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.figures.colour_scale import short
 from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.large_type import enlarge
@@ -16,7 +16,7 @@ from mmviz.figures.theme import plain
 from mmviz.figures.timeline_curves import timeline_figure
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
-from mmviz.report.timeline_sections import TrainingViewerData
+from mmviz.report.viewer_timeline import TrainingViewerData
 
 _SIDE = 240
 """Pixels of the longer side of a picture."""
@@ -32,7 +32,7 @@ def recorded_curves(recorded: list[tuple[Example, TrainingViewerData]]) -> None:
         name = f"{example.question} {data.timeline.answers[answer]}"
         probabilities[name] = [float(value) for value in data.timeline.probabilities[:, answer]]
     texts = {code: say(f"learn-training-recorded-{code}") for code in ("title", "x")} | {"note": ""}
-    figure = timeline_figure(recorded[0][1].timeline.scenes, probabilities, texts, widgets.is_dark())
+    figure = timeline_figure(recorded[0][1].timeline.scenes, probabilities, texts, page_elements.is_dark())
     enlarge(figure, _HEIGHT)
     figure.layout.title.text = f"<b>{plain(texts['title'])}</b>"  # on one line: it has the whole width
     figure.update_layout(margin={"t": 56, "b": 70 + 30 * len(probabilities)})
@@ -64,7 +64,7 @@ def recorded_images(example: Example, data: TrainingViewerData) -> None:
             f"<figcaption><b>{name}</b><span>{probability}</span></figcaption></figure>"
         )
     note = html.escape(say("learn-training-recorded-note", question=example.question))
-    legend = amount_legend_html(1.0, widgets.is_dark(), ends=("0", say("learn-training-recorded-end")))
+    legend = amount_legend_html(1.0, page_elements.is_dark(), ends=("0", say("learn-training-recorded-end")))
     st.html(f"<div class='training-images recorded'><p>{note}</p><div>{cells}</div>{legend}</div>")
 
 

@@ -12,7 +12,7 @@ from mmviz.analysis.attention_steps import softmax_weights
 from mmviz.analysis.similarity import effective_number_of_keys
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import bars, pick_query
-from mmviz.i18n.numbers import signed_text
+from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
 
 POWERS = tuple(k / 20 for k in range(21))

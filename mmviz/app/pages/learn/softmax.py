@@ -6,7 +6,7 @@ import numpy as np
 
 from mmviz.analysis.attention_steps import mask_row, scale_scores, softmax_weights
 from mmviz.analysis.similarity import effective_number_of_keys
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import bars, pick_query
 from mmviz.i18n.page import say
@@ -28,7 +28,7 @@ def softmax(context: LessonContext) -> None:
     scaled = scale_scores(steps, picked.scores)
     is_masked = np.array([token.modality in masked for token in keys])
     if is_masked.all():
-        widgets.note(say("learn-softmax-all-masked"), "remark")
+        page_elements.note(say("learn-softmax-all-masked"), "remark")
         return
     model_mask = mask_row(steps, picked.head, picked.query)
     mask = np.where(is_masked, -np.inf, 0.0 if model_mask is None else model_mask)

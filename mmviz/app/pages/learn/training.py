@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.components.viewer import static_viewer
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.live_training import live_training
@@ -18,7 +18,7 @@ from mmviz.i18n.language import current_language
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example, load_gallery
 from mmviz.io.training_timeline_file import unpack
-from mmviz.report.timeline_sections import TrainingViewerData
+from mmviz.report.viewer_timeline import TrainingViewerData
 from mmviz.types import MmvizError
 
 PARTS = ("live", "bundled")
@@ -43,7 +43,7 @@ def _slides(context: LessonContext) -> None:
         recorded = [(example, _viewer_data(example.id)) for example in map(_example, EXAMPLES)]
     except (MmvizError, ValueError):  # the weights have changed since the recording
         with context.in_part("bundled"):
-            widgets.note(say("learn-training-none"), "remark")
+            page_elements.note(say("learn-training-none"), "remark")
         return
     if context.runner.state.training_job is None:
         with context.in_part("live", "recorded"):
@@ -61,10 +61,10 @@ def _bundled(context: LessonContext) -> None:
     try:
         data = _viewer_data(example.id)
     except (MmvizError, ValueError):  # the weights have changed since the recording
-        widgets.note(say("learn-training-none"), "remark")
+        page_elements.note(say("learn-training-none"), "remark")
         return
     with right:
-        widgets.note(say("learn-training-bundled-intro"))
+        page_elements.note(say("learn-training-bundled-intro"))
     static_viewer(f"learn-snapshots-{example.id}", _payload(example.id, current_language()))
     _numbers(context, example, data)
 

@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mmviz.analysis.word_moments import rising_share, strongest_moments
-from mmviz.app.components import widgets
+from mmviz.app.components import page_elements
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.i18n.page import say
 from mmviz.types import Rows
@@ -31,7 +31,7 @@ def words_and_moments(context: LessonContext) -> None:
     maps = {attn_map.layer: number for number, attn_map in enumerate(record.maps)
             if attn_map.stack == record.default_stack}  # fmt: skip
     if not alignment or not all(layer in maps for layer, _ in alignment):
-        widgets.note(say("learn-cross-modal-moments-none", command=COMMAND), "remark")
+        page_elements.note(say("learn-cross-modal-moments-none", command=COMMAND), "remark")
         return
     first_map = record.maps[maps[alignment[0][0]]]
     heads = [(layer, head) for layer in sorted(maps) for head in range(record.maps[maps[layer]].heads)]
