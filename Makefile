@@ -40,6 +40,8 @@ test-coverage: dev
 	@bash .ci/system-packages
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term
 
+# Without a browser to wait for, a process a core.
+quick: WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 4 ? cores : 4)))
 quick: dev
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -q -m "not browser and not slow and not long"
 

@@ -70,13 +70,12 @@ def _no_arguments() -> Iterator[None]:
 def _no_jobs_left() -> Iterator[None]:
     """Ends what a test left the page to do in the background: it would slow the next tests, and draw numbers of torch's
     generator between theirs."""
-    before = set(threading.enumerate())
     yield
     if "mmviz.app.jobs" not in sys.modules:
         return
     from mmviz.app.jobs import Job, WarmBackend
 
-    for thread in set(threading.enumerate()) - before:
+    for thread in threading.enumerate():  # those that a fixture of the module began, too
         owner = getattr(getattr(thread, "_target", None), "__self__", None)
         if isinstance(owner, Job):
             owner.stop()

@@ -10,8 +10,8 @@ import pytest
 from app_page import EXAMPLES, markup, notes, now, press, run, settled, visit
 from streamlit.testing.v1 import AppTest
 
+from mmviz.analysis.available_maps import map_words
 from mmviz.analysis.comparison import pair_tokens
-from mmviz.analysis.map_refs import map_words
 from mmviz.app import session_state as state
 from mmviz.app.pages.debug.compare import is_same_run
 from mmviz.explain import Run

@@ -15,7 +15,7 @@ from mmviz.experiments.head_edges import measure_head_edges
 from mmviz.i18n.page import say
 from mmviz.types import Request
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_a_click_on_a_head_opens_the_viewer_on_the_token_that_carries_it() -> None:

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.app import resources
 from mmviz.app import session_state as state
+from mmviz.app.accepted_inputs import ModelInputs
 from mmviz.app.components.question_composer import POPOVER
-from mmviz.app.model_inputs import ModelInputs
 from mmviz.app.pages.explore import form
 from mmviz.app.uploads import STAND_IN, max_megabytes
 from mmviz.i18n.errors_and_notices import SENTENCES

@@ -15,7 +15,7 @@ from test_background_rollout import REFS, TOLERANCE, long_run
 from test_long_runs import amounts
 
 import mmviz
-from mmviz.analysis.map_refs import map_words
+from mmviz.analysis.available_maps import map_words
 from mmviz.app.jobs import Job
 from mmviz.app.pages.explore.footer import downloads
 from mmviz.app.selection_amounts import SelectionView

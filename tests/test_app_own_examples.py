@@ -18,6 +18,8 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
 from mmviz.report.audit_report import Audit, summary
 
+pytestmark = pytest.mark.slow
+
 BY_ID = {example.id: example for example in EXAMPLES}
 File = tuple[str, bytes, str]
 

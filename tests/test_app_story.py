@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.answer_maps import reads_from_ref
 from mmviz.analysis.attributions import modality_shares
-from mmviz.app import resources, session_runs
+from mmviz.app import resources, session_history
 from mmviz.app import session_state as state
 from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects, unlike_routes
 from mmviz.app.pages.explore.story import told_story
@@ -24,6 +24,8 @@ from mmviz.experiments.story import Story
 from mmviz.i18n.page import say
 from mmviz.present import Slide, Talk
 from mmviz.types import ANSWER, CutRoute, Modality
+
+pytestmark = pytest.mark.slow
 
 CARD = r"<div class='story-card'>.*?<span class='story-size'>.*?</span></div>"
 SPOKEN = next(example for example in EXAMPLES if example.id == "spoken-place")
@@ -71,7 +73,7 @@ def test_a_talk_of_a_file_opens_with_its_slides_and_all_of_its_runs(
     press(page, "saved-1")
     assert record_of(page) == runs[1].record
     saved = resources.saved_runs(now(page).config)
-    talk = page.session_state[session_runs.TALK].talk(lambda ref: saved[ref.place], "en")
+    talk = page.session_state[session_history.TALK].talk(lambda ref: saved[ref.place], "en")
     assert [slide.title for slide in talk.slides] == ["First", "Second"]
     assert [run.record for run in talk.runs] == [run.record for run in runs]
 

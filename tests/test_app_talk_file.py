@@ -11,9 +11,9 @@ from app_page import notes, now, press, run, visit
 from made_up_talk import recorded_run, story
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import session_runs
+from mmviz.app import session_history
 from mmviz.app.kept_runs import KeptRuns
-from mmviz.app.pages.explore import talk_file
+from mmviz.app.pages.explore import talk_upload
 from mmviz.app.talk_draft import MAX_RUNS, TalkDraft
 from mmviz.app.talk_runs import run_of
 from mmviz.app.uploads import STAND_IN
@@ -33,7 +33,7 @@ def saved() -> Talk:
 
 
 def talk_of(page: AppTest) -> TalkDraft:
-    talk: TalkDraft = page.session_state[session_runs.TALK]
+    talk: TalkDraft = page.session_state[session_history.TALK]
     return talk
 
 
@@ -61,7 +61,7 @@ def test_a_talk_that_is_opened_and_saved_again_has_the_same_bytes(saved: Talk, k
     assert again is not None and again.to_bytes() == saved.to_bytes()
     assert page.text_input("talk-name").value == "Tuesday"
     press(page, "forget")
-    assert session_runs.TALK not in page.session_state and len(kept_runs) == 0
+    assert session_history.TALK not in page.session_state and len(kept_runs) == 0
 
 
 def test_its_slides_join_those_that_are_there_and_a_run_is_kept_once(saved: Talk, kept_runs: KeptRuns) -> None:
@@ -123,7 +123,7 @@ def test_a_talk_without_room_and_one_that_is_too_large_are_refused_whole(
     slides = [replace(saved.slides[0], run=number) for number in range(len(runs))]
     choose(page, replace(saved, runs=runs, slides=tuple(slides)).to_bytes())
     assert "up to 60 slides of 8 runs" in refusals(page)[0] and not talk_of(page).slides
-    monkeypatch.setattr(talk_file, "LARGEST", 1_000)
+    monkeypatch.setattr(talk_upload, "LARGEST", 1_000)
     choose(page, saved.to_bytes())
     assert refusals(page)[0].endswith("mmviz reads at most 0 MB.") and not talk_of(page).slides and not len(kept_runs)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.answer_maps import depends_on, depends_on_method, method_words
-from mmviz.analysis.map_refs import map_words
+from mmviz.analysis.available_maps import map_words
 from mmviz.app.pages.explore import footer
 from mmviz.app.selection import Selection, view_of
 from mmviz.app.selection_amounts import SelectionView

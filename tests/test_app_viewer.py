@@ -25,12 +25,12 @@ from app_page import (
 )
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.map_refs import has_map
+from mmviz.analysis.available_maps import has_map
 from mmviz.app.selection import Selection, initial_selection, read_view, view_of
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
 from mmviz.report import ViewerData
-from mmviz.report.viewer_requests import MAX_SECTIONS
+from mmviz.report.viewer_request_check import MAX_SECTIONS
 from mmviz.types import MapRef
 
 pytestmark = pytest.mark.slow

@@ -20,6 +20,8 @@ from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.types import AblateHead, Sample
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60
 """Seconds; far more than a run takes."""
 

@@ -18,13 +18,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import mmviz
-from mmviz.analysis.map_refs import flows
+from mmviz.analysis.available_maps import flows
 from mmviz.backends.layer_progress import report_layers
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.wire import record_from_bytes, record_to_bytes, view_from_bytes, view_to_bytes
-from mmviz.capture import thread_map
+from mmviz.capture import parallel_map
 from mmviz.explain import Run, run_sample
 from mmviz.types import MODALITIES, Columns, MapRef, MmvizError, ModalitySums, Rows, Sample, Zoom
+
+pytestmark = pytest.mark.slow
 
 REFS = [MapRef(method, keys=keys) for method in ("rollout", "relevance") for keys in ("", "tower")]
 TOLERANCE = 2e-6
@@ -70,7 +72,7 @@ def largest_tensor(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         map = staticmethod(map)
 
     with monkeypatch.context() as patched, Sizes():
-        patched.setattr(thread_map, "_pool", lambda threads: Inline)
+        patched.setattr(parallel_map, "_pool", lambda threads: Inline)
         yield largest
 
 
@@ -110,7 +112,7 @@ def test_no_part_of_a_flow_makes_a_matrix_of_all_tokens(ref: MapRef, monkeypatch
     run = long_run()
     run.view(Rows(ref, (1,)))  # gradients are kept from here on
     parts = (Rows(ref, (3,)), Columns(ref, (3,)), Zoom(ref, (0, 9, 500), (0, 50, 90)), ModalitySums(ref, "from"))
-    monkeypatch.setattr("mmviz.capture.tiled_head_weights.TILE_SIZE", 1 << 12)
+    monkeypatch.setattr("mmviz.capture.head_weights_by_row_tile.TILE_SIZE", 1 << 12)
     for part in parts:
         with largest_tensor(monkeypatch) as largest:
             run.view(part)

@@ -54,6 +54,7 @@ def test_the_benchmark_for_a_gpu_runs_on_the_cpu_and_says_so() -> None:
     assert [row["verdict"] for row in aims if "memory" in row["aim"]] == ["not measured"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_error_beyond_the_limit_and_a_ratio_beyond_the_aim_are_missed() -> None:
     code = (

@@ -62,6 +62,7 @@ def click_inside(page: sync_api.Page, panel: str, across: float, down: float) ->
     page.mouse.move(0, 0)
 
 
+@pytest.mark.pages
 def test_uploads_are_run_and_the_figures_follow_the_pinned_token(
     visit_to: Callable[..., sync_api.Page], server: str, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_change_outside_a_fragment_is_drawn_with_one_inside_it(
     page.locator(".st-key-panel-own").wait_for()
 
 
+@pytest.mark.pages
 def test_a_gif_and_recordings_of_phones_and_browsers_run(
     visit_to: Callable[..., sync_api.Page], server: str, tmp_path: Path
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_gif_and_recordings_of_phones_and_browsers_run(
     assert page.locator(".note.error").count() == 0
 
 
+@pytest.mark.pages
 def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server: str) -> None:
     page = visit_to(server)
     before = drawn(page, IMAGE)
@@ -165,6 +168,7 @@ def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server
     assert page.locator(f"{IMAGE} [data-token]").count() >= 144, "its patches can be reached"
 
 
+@pytest.mark.pages
 def test_a_recording_is_made_and_run(visit_to: Callable[..., sync_api.Page], server: str) -> None:
     page = visit_to(server)
     before = drawn(page, AUDIO)

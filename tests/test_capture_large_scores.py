@@ -111,7 +111,7 @@ def test_wrong_weights_of_large_scores_do_not_pass() -> None:
 
 def test_a_row_is_computed_in_float64_only_where_that_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    from mmviz.capture.tiled_head_weights import RecomputedWeights
+    from mmviz.capture.head_weights_by_row_tile import RecomputedWeights
 
     exact_rows = RecomputedWeights.exact_rows
 

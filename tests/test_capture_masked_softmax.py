@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmviz.capture.masked_softmax import attention_weights, mask_scores_, masked_softmax
+from mmviz.capture.compute_attention_weights import attention_weights, mask_scores_, masked_softmax
 
 QUERIES, KEYS, SIZE = 5, 7, 4
 

@@ -14,6 +14,8 @@ from mmviz.backends.local import LocalBackend
 from mmviz.models.huggingface import prompt_tokens, template_limits
 from mmviz.types import MmvizError, Request
 
+pytestmark = pytest.mark.slow
+
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
 DEADLINE = 30
 """Seconds within which what has no end is ended, on a busy machine."""

@@ -18,6 +18,8 @@ from mmviz.experiments import example_measurements
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
 
+pytestmark = pytest.mark.slow
+
 MODEL, OTHER = "averaged_models:routed", "averaged_models:direct"
 SOURCE = """
 import mmviz

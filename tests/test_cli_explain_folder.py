@@ -20,6 +20,8 @@ from mmviz.cli import main
 from mmviz.cli.resumable_results import MANIFEST, stems
 from mmviz.i18n.errors_and_notices import sentence
 
+pytestmark = pytest.mark.slow
+
 SOURCE = """
 import os, signal
 import mmviz

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 _, IMAGE, _, TEXT, _, AUDIO = INPUTS
 
 
+@pytest.mark.long
 def test_the_edges_of_a_head_are_those_of_the_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_sample(make_sample(image=IMAGE, text=TEXT, audio=AUDIO))
     record, request, backend = run.record, run.rerun_request(), run.backend

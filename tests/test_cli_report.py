@@ -16,9 +16,11 @@ from app_page import image_bytes, wav
 from mmviz.cli import main
 from mmviz.cli.commands import report as report_command
 from mmviz.cli.progress_line import ProgressLine
-from mmviz.figures.report_pdf import Block, Heading, Paragraph, Picture, Table, pages_pdf
+from mmviz.figures.pdf_pages import Block, Heading, Paragraph, Picture, Table, pages_pdf
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
+
+pytestmark = pytest.mark.slow
 
 MODEL = "reported_model:routed"
 EVIL = "<script>alert(1)</script> \"&' <img src=x onerror=alert(2)>"

@@ -26,6 +26,8 @@ from mmviz.i18n.page import say
 from mmviz.report.story_table import COLUMNS, story_sentences, story_table
 from mmviz.types import AttentionRecord, MmvizError, Request
 
+pytestmark = pytest.mark.slow
+
 TEXT = "word0 word1 word2"
 COMMAND = ["story", "--text", TEXT, "--model", "planted_story:chain"]
 MOMENT, PATCH, WORD = CHAIN

@@ -14,6 +14,8 @@ from mmviz.training.world import compose_sound as compose_module
 from mmviz.training.world import speech_augmentation as effects
 from mmviz.training.world.compose_sound import EFFECTS, Wave, compose_sound
 
+pytestmark = pytest.mark.slow
+
 START, END = 20_000, 30_000
 
 

@@ -25,6 +25,8 @@ from mmviz.models.custom_model_factory import load
 from mmviz.models.huggingface import token_similarity as similarity_of_modules
 from mmviz.types import UniformAttention
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("clip", "siglip", "siglip2")
 PIXELS = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
 GREY = np.full((64, 96, 3), 100, np.uint8)

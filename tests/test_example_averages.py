@@ -39,6 +39,8 @@ from mmviz.types import (
     Token,
 )
 
+pytestmark = pytest.mark.slow
+
 IMAGE, TEXT, AUDIO, SPECIAL = Modality
 PLACE = MapPlace("layers.0", "layers", 0)
 FIRST, SECOND, ALL = LayerWindow("layers", (0,)), LayerWindow("layers", (1,)), LayerWindow()

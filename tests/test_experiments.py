@@ -19,8 +19,8 @@ from records import WHOLE
 
 from mmviz.analysis.attention_vs_effect import disagreements
 from mmviz.analysis.attributions import attention_shares, attributions, modality_shares
+from mmviz.analysis.available_maps import last_map
 from mmviz.analysis.head_profiles import all_heads, head_profiles
-from mmviz.analysis.map_refs import last_map
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.experiments.faithfulness import (

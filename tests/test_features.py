@@ -21,7 +21,7 @@ from mmviz.training.fit.feature_store import Chunk, build, open_chunks, picture_
 from mmviz.training.fit.question_batches import PairStream, things_of
 from mmviz.training.fit.simulated_photograph_features import as_photographs, class_directions, classes_by_word
 from mmviz.training.world.examples import World
-from mmviz.training.world.labels import patch_things
+from mmviz.training.world.ground_truth_labels import patch_things
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
 

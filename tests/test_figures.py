@@ -18,10 +18,10 @@ from mmviz.figures.colour_scale import cividis, contrast, hex_colour, range_text
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.print_figure import PrintedMap, print_figure
+from mmviz.figures.split_at_tokens import split_at_tokens
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.figures.token_labels import full_names, group_name, names
 from mmviz.figures.token_matrix import token_matrix
-from mmviz.figures.tokenized_text import split_at_tokens
 from mmviz.i18n.figures import modality_name, tell, unit_name
 from mmviz.types import Answer, Chars, Modality, Token
 

@@ -35,7 +35,7 @@ from mmviz.figures.key_bars import key_bars
 from mmviz.figures.lens_forming import forming_figure
 from mmviz.figures.lens_sound import sound_figure
 from mmviz.figures.loglog import Series, growth_figure
-from mmviz.figures.patch_grid import places_grid
+from mmviz.figures.patch_heatmap import places_grid
 from mmviz.figures.route_grids import effect_grid, share_grid
 from mmviz.figures.theme import layout
 from mmviz.figures.timeline_curves import timeline_figure

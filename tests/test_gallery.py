@@ -328,6 +328,7 @@ def test_the_gallery_of_the_assets_is_the_declared_one() -> None:
     assert [example.question for example in load_gallery()] == [item.question for item in GALLERY]
 
 
+@pytest.mark.long
 @needs_build
 @pytest.mark.slow
 @pytest.mark.parametrize("item", GALLERY, ids=lambda item: item.id)

@@ -13,11 +13,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
 from mmviz.types import MmvizError
-from tools.huggingface_families import every_interface
+from tools.huggingface_families import every_user_interface
 from tools.huggingface_families import judge_checkpoint as judging
 from tools.huggingface_families.checkpoint_builds import every_build
 from tools.huggingface_families.families_table import COLUMNS, families_document
 from tools.huggingface_families.judge_checkpoint import CheckpointOutcome, judge_checkpoint
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,7 @@ def test_a_family_that_works_has_a_row_with_what_was_measured(clip: CheckpointOu
     assert f"{clip.parity:.1e}" in row and "1 of 1 checkpoints ran" in document and "Whisper" in document
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_family_whose_tokens_are_elsewhere_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     located = EncoderModel.located_tokens
@@ -62,12 +65,13 @@ def test_a_checkpoint_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatc
     assert "## Not run" in families_document([outcome]) and "0 of 1 checkpoints ran" in families_document([outcome])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_way_of_running_that_fails_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(arguments: list[str]) -> int:
         raise MmvizError("hf-extra")
 
-    monkeypatch.setattr(every_interface, "main", refuse)
+    monkeypatch.setattr(every_user_interface, "main", refuse)
     outcome = judge_checkpoint("clip")
     assert (
         not outcome.is_right and outcome.means["CLI, HTML, .npz"].startswith("MmvizError") and not outcome.means["page"]

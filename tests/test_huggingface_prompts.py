@@ -16,6 +16,8 @@ from mmviz.backends.local import LocalBackend
 from mmviz.models.custom_model_factory import load
 from mmviz.types import Chars, MmvizError, Request
 
+pytestmark = pytest.mark.slow
+
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
 TRIMMED = "{% for m in messages %}user: <image>{{ (m.content | last).text | trim }}|{% endfor %}assistant:"
 WITHOUT = "user: <image> say what you like. assistant:"

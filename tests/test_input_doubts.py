@@ -11,7 +11,7 @@ import torch
 from mmviz.models import input_doubts
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.input_doubts import InputDoubts
-from mmviz.models.ood_word_evidence import EvidenceReader
+from mmviz.models.ood_recognition_evidence import EvidenceReader
 from mmviz.models.out_of_distribution import Detector, FeatureSpace, Network, packed, unpacked
 from mmviz.models.trio_inputs import whole_words
 from mmviz.models.trio_network import Trio

@@ -40,6 +40,7 @@ def by_midpoints(run: Any, x: Tensor, answer: int, points: int = 400) -> tuple[n
     return amounts.numpy(), ends[0] - ends[1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_each_stream_of_co_attention_has_what_its_tokens_change() -> None:
     torch.manual_seed(0)

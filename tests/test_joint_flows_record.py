@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.analysis.attributions import attributions
-from mmviz.analysis.map_refs import flows, map_words, parse_map_ref, streams_of
+from mmviz.analysis.available_maps import flows, map_words, parse_map_ref, streams_of
 from mmviz.analysis.map_views import view_of
 from mmviz.analysis.map_weights import weights
 from mmviz.backends.local import LocalBackend

@@ -20,9 +20,9 @@ from test_background_rollout import REFS, TOLERANCE, largest_tensor, long_run
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.analysis.map_refs import flows
+from mmviz.analysis.available_maps import flows
 from mmviz.backends.local.saved_run_backend import SavedRunBackend
-from mmviz.capture.retained_attention import RetainedCapture
+from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.explain import Run
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.exact_attention_arrays import PREFIX
@@ -84,7 +84,7 @@ def test_the_size_that_is_told_is_the_size_that_is_written(tmp_path: Path) -> No
 
 
 def test_opening_and_viewing_makes_no_matrix_of_all_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmviz.capture.tiled_head_weights.TILE_SIZE", 1 << 12)
+    monkeypatch.setattr("mmviz.capture.head_weights_by_row_tile.TILE_SIZE", 1 << 12)
     data = exact_bytes()
     with largest_tensor(monkeypatch) as largest:
         run = opened(data, tmp_path)

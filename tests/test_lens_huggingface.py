@@ -16,7 +16,7 @@ from mmviz import Modality, Sample, make_sample
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.lens import Lens, lens_requests, read_lens
 from mmviz.models.custom_model_factory import load
-from mmviz.models.huggingface.language_readout import language_readout
+from mmviz.models.huggingface.language_lens_readout import language_readout
 from mmviz.models.huggingface.variant_batches import extended_inputs
 from mmviz.models.lens_readout import first_tensor
 from mmviz.report.lens_table import misleads

@@ -30,7 +30,7 @@ from app_page import (
 )  # fmt: skip
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.map_refs import map_refs, parse_map_ref
+from mmviz.analysis.available_maps import map_refs, parse_map_ref
 from mmviz.app import page_address
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor

@@ -16,7 +16,7 @@ import mmviz
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.report.viewer_requests import MAX_SECTIONS
+from mmviz.report.viewer_request_check import MAX_SECTIONS
 from mmviz.types import MapRef
 from mmviz.viewer.binary_format import decode
 from mmviz.viewer.quantization import decode as dequantize

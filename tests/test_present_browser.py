@@ -18,6 +18,8 @@ from viewer_page import collect_errors  # noqa: E402
 
 from mmviz.present import make_talk  # noqa: E402
 
+pytestmark = pytest.mark.pages
+
 Open = Callable[..., Page]
 SCREEN, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 COUNT = 7

@@ -31,6 +31,8 @@ from mmviz.training.evaluate.real_folders import (
 from mmviz.training.release.export import add_measured
 from mmviz.types import Answer, AttentionRecord, AudioInput, Card, MmvizError, Request, Sample
 
+pytestmark = pytest.mark.slow
+
 EVEN = ("animals/birds/duck", "animals/fox", "food/apple", "things/drum", "things/scissors", "things/moon")
 """Names whose SHA-256 begins with e, 2, 0, c, e and 2, by sha256sum."""
 ODD = ("animals/cat", "animals/dog", "animals/cow", "food/banana", "food/pear", "things/key")

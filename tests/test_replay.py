@@ -35,6 +35,8 @@ from mmviz.types import (
     UniformAttention,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 GALLERY = assets_dir() / "gallery"
 RUNS = GALLERY / "runs"

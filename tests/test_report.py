@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from records import ODD, PAIR, WHOLE, cross, one_token, plain, record, towers, words
 
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.available_maps import streams_of
 from mmviz.analysis.map_weights import weights
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.assets_path import assets_dir

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from records import PAIR, WHOLE, cross, long, many_heads, plain, record, trio, words
 
-from mmviz.analysis.map_refs import map_refs, parse_map_ref
+from mmviz.analysis.available_maps import map_refs, parse_map_ref
 from mmviz.explain import Run
 from mmviz.report import MAX_BYTES, ViewerData
 from mmviz.types import AttentionRecord, MmvizError

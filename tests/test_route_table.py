@@ -199,6 +199,7 @@ def test_every_way_out_of_a_modality_is_cut(routed_backend: LocalBackend) -> Non
         assert not attn_map.weights[:, ~np.array(image)][:, :, image].any()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nine_routes_in_six_layers_take_the_time_of_ten_runs(backend: LocalBackend, sample: Sample) -> None:
     request = Request("trio", sample)

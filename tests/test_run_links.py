@@ -28,7 +28,7 @@ from app_page import (
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import past_runs as past
-from mmviz.app import run_links, session_runs
+from mmviz.app import run_links, session_history
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
@@ -277,12 +277,12 @@ def test_the_history_is_bounded_and_forgotten_with_the_inputs(opened: AppTest, m
     assert len(past_runs(opened)) == 2 and "secret words" in past_runs(opened)[1]
     press(opened, "history-1")
     press(opened, "forget")
-    assert session_runs.PAST_RUNS not in opened.session_state
+    assert session_history.PAST_RUNS not in opened.session_state
 
 
 def own_talk(page: AppTest) -> TalkDraft:
     """Returns the talk that the visitor puts together."""
-    talk: TalkDraft = page.session_state[session_runs.TALK]
+    talk: TalkDraft = page.session_state[session_history.TALK]
     return talk
 
 
@@ -325,7 +325,7 @@ def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: Kep
     assert len(talk.runs) == 1 and len(talk.slides) == count, "with the text, without the removed slide"
     press(opened, "talk-add-text")
     press(opened, "forget")
-    assert session_runs.TALK not in opened.session_state
+    assert session_history.TALK not in opened.session_state
 
 
 def test_a_text_brings_no_run_into_the_talk(opened: AppTest, kept_runs: KeptRuns) -> None:

@@ -13,8 +13,17 @@ from records import ASKS, PAIR, READS, SEES, WHOLE, attention, causal, frames, p
 import mmviz
 from mmviz.analysis.answer_token import answer_query, answer_token
 from mmviz.analysis.attributions import attributions, modality_shares
+from mmviz.analysis.available_maps import (
+    flows,
+    has_map,
+    last_keys,
+    last_map,
+    map_refs,
+    map_words,
+    parse_map_ref,
+    streams_of,
+)
 from mmviz.analysis.head_profiles import head_profiles
-from mmviz.analysis.map_refs import flows, has_map, last_keys, last_map, map_refs, map_words, parse_map_ref, streams_of
 from mmviz.analysis.map_views import modality_matrix_of, view_of
 from mmviz.analysis.map_weights import weights
 from mmviz.analysis.rollout import rollout

@@ -16,7 +16,7 @@ from untrained_trio import untrained_trio
 
 import mmviz
 from mmviz.analysis.attributions import attributions
-from mmviz.analysis.map_refs import map_words, parse_map_ref
+from mmviz.analysis.available_maps import map_words, parse_map_ref
 from mmviz.analysis.map_weights import attention_row
 from mmviz.analysis.stack_words import stack_words
 from mmviz.app.components.stack_select import stack_text
@@ -47,6 +47,8 @@ from mmviz.types import (
     Seconds,
     UniformAttention,
 )
+
+pytestmark = pytest.mark.slow
 
 TOWER, FUSION = "encoders.sound.layers.attention", "blocks.attention"
 FUSION_LAYERS = 6

@@ -208,6 +208,7 @@ def _is_frozen(name: str) -> bool:
     return any(f".{part}." in name for part in FROZEN) and not is_running
 
 
+@pytest.mark.long
 def test_exported_weights_are_the_running_average(feature_store: FeatureStore, tmp_path: Path) -> None:
     stage = replace(budget(8), scenes=8)
     session = TrainingSession(stage, tmp_path / "late", 1, "cpu", None, lambda: TrainedFusion("late"))

@@ -42,6 +42,8 @@ from mmviz.types import (
     UniformAttention,
 )
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEADS = 16, 4
 SAMPLE = Sample(ImageInput(np.random.default_rng(2).integers(0, 255, (8, 8, 3), np.uint8), 8, 8), "is it so")
 VARIANTS: list[Variant] = [

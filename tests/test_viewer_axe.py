@@ -15,7 +15,7 @@ from viewer_page import Show, ViewerPage, grey_run  # noqa: E402
 
 from mmviz.explain import Run  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 DESKTOP, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 

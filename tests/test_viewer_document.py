@@ -16,7 +16,7 @@ from real_page import PATIENCE  # noqa: E402
 from records import ANSWER, ODD, PAIR, WHOLE, cross, frames, long, record, trio, words  # noqa: E402
 from viewer_page import Show, ViewerPage, amounts, collect_errors, grey_run, say, three_digits  # noqa: E402
 
-from mmviz.analysis.map_refs import streams_of  # noqa: E402
+from mmviz.analysis.available_maps import streams_of  # noqa: E402
 from mmviz.analysis.map_weights import weights  # noqa: E402
 from mmviz.assets_path import assets_dir  # noqa: E402
 from mmviz.backends.replay import ReplayBackend  # noqa: E402

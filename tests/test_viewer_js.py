@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from records import alternating, cross, one_token, plain, towers
 
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.available_maps import streams_of
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.explain import Run
 from mmviz.figures.colour_scale import brightness, cividis, short

@@ -26,6 +26,8 @@ from mmviz.types import INPUT_MODALITIES, Modality
 from mmviz.viewer import pack
 from mmviz.viewer.binary_format import decode
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(pack.__file__).parent
 SOURCES = {path.name: path.read_text("utf-8") for path in sorted((FOLDER / "js").iterdir())}
 IMPORT = re.compile(r'^import \{\s*([^}]*?),?\s*\} from "\./([\w-]+\.js)";$', re.MULTILINE)

@@ -41,6 +41,7 @@ def long() -> Run:
     return run_sample(EXAMPLES[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
 
 
+@pytest.mark.long
 def test_pointer_to_paint(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["", "tokens | pointer to paint, median | 95th percentile | longest task (ms)"]
     for count in (64, 4096):

@@ -19,7 +19,7 @@ from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.question_batches import PairStream
 from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import TrainingExample, World
-from mmviz.training.world.labels import frame_labels, patch_labels, patch_things
+from mmviz.training.world.ground_truth_labels import frame_labels, patch_labels, patch_things
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator, is_related, related
 from mmviz.training.world.scenes import LARGEST, Scene, Thing, compose, inked, warped_drawing
 from mmviz.training.world.sprites import concepts, load_line_drawings, load_sprites, styles

@@ -15,7 +15,7 @@ import transformers
 import mmviz
 from mmviz import Modality, Sample, Token, make_sample
 from mmviz.analysis.answer_shares import answer_log_probability, answer_shares, written_log_probability
-from mmviz.analysis.map_refs import last_keys
+from mmviz.analysis.available_maps import last_keys
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
@@ -28,6 +28,8 @@ from mmviz.models.custom_model_factory import load
 from mmviz.report import ViewerData
 from mmviz.types import AblateHead, DropModality, MmvizError, PooledMap, ReplaceInput, Request
 from mmviz.viewer.binary_format import decode
+
+pytestmark = pytest.mark.slow
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
 QUESTION = "What is this?"

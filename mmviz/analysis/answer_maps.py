@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attributions import integrated_gradients, value_weighted
+from mmviz.analysis.available_maps import last_map, map_words, parse_map_ref, streams_of
 from mmviz.analysis.joint_rollout import Streams
-from mmviz.analysis.map_refs import last_map, map_words, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import attention_row
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name

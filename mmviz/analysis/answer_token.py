@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmviz.analysis.map_refs import default_map_ref, streams_of
+from mmviz.analysis.available_maps import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.types import AttentionRecord, MapRef
 from mmviz.types.readout_tokens import answer_token, answer_tokens

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_token import answer_token
-from mmviz.analysis.map_refs import flows, last_map, streams_of
+from mmviz.analysis.available_maps import flows, last_map, streams_of
 from mmviz.analysis.map_weights import attention_row, weights
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MapRef, MmvizError, Modality

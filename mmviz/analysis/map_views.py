@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_shares import AnswerShares, answer_shares, answer_words
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.available_maps import streams_of
 from mmviz.analysis.map_weights import Direction, pooled_row, weights
 from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix, modality_members
 from mmviz.types import MODALITIES, AttentionRecord, Columns, MapRef, MmvizError, ModalitySums, PooledMap, Rows, View

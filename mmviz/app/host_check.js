@@ -23,7 +23,7 @@
     if (!isAnswered && response?.headers.has("x-mmviz-refusal")) show(await response.text());
   };
 
-  // The placeholder gives way to the page once that is drawn, see loading_page.py.
+  // The placeholder gives way to the page once that is drawn, see prerendered_page.py.
   const drawing = new MutationObserver(() => {
     if (!document.querySelector("[data-testid=stMain] :is(h1, input, .note)")) return;
     document.getElementById("mmviz-placeholder")?.remove();

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 from mmviz.app.allowed_hosts import Refusal, VisitorAddresses, netloc
 from mmviz.app.compressed_assets import unconditional
 from mmviz.app.host_refusal import refusal_html
-from mmviz.app.loading_page import loading_html
+from mmviz.app.prerendered_page import loading_html
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import LANGUAGES, Language, preferred_language, use_language
 from mmviz.inputs.examples import load_gallery

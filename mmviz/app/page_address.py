@@ -9,7 +9,7 @@
 visitor's own inputs are never in the address: a run of them has ``run`` in place of ``example``, the random id under
 which the server keeps it for a while, and so has, beside it, a run of an example with settings, names of streams or
 chosen words; inputs that were not run yet have ``inputs``, which the same browser alone can open, see
-`mmviz.app.kept_inputs`.
+`mmviz.app.kept_draft`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mmviz.analysis.map_weights import Direction
 from mmviz.app import (
     change_links,
     chosen_routes,
-    kept_inputs,
+    kept_draft,
     model_links,
     resources,
     route_links,
@@ -48,7 +48,7 @@ from mmviz.app.selection import (
     token_count,
     with_map,
 )
-from mmviz.app.session_runs import forget_past_runs, past_runs
+from mmviz.app.session_history import forget_past_runs, past_runs
 from mmviz.app.session_state import LESSONS, PAGES, SECTIONS, State
 from mmviz.explain import Run
 from mmviz.i18n.page import Message
@@ -117,7 +117,7 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
         state.link_params = params_of_run
         if state.run is not None and not waits:
             apply_link(state, state.run)
-    _open_inputs(state, params.get(kept_inputs.NAME, ""))
+    _open_inputs(state, params.get(kept_draft.NAME, ""))
     state.link_messages = (*messages, *state.link_messages)
     if waits:
         assert linked is not None
@@ -133,11 +133,11 @@ def _open_inputs(state: State, inputs_id: str) -> None:
     draft = state.form_start
     is_plain = not change_links.is_changed(state)
     if shown is not None and is_plain and (run := resources.recorded_run(shown.id)) is not None:
-        if not kept_inputs.is_of_visitor(state, inputs_id):
+        if not kept_draft.is_of_visitor(state, inputs_id):
             return
         session_actions.show_run(run, draft)
         apply_link(state, run)
-    kept_inputs.open_inputs(state, inputs_id)
+    kept_draft.open_inputs(state, inputs_id)
 
 
 def apply_link(state: State, run: Run) -> None:
@@ -213,7 +213,7 @@ def page_url(state: State) -> str:
     assert state.selection is not None
     url = urlsplit(st.context.url or "")
     params = _view_params(state, state.selection)
-    params.pop(kept_inputs.NAME, None)  # nobody else can open them
+    params.pop(kept_draft.NAME, None)  # nobody else can open them
     query = urlencode(_language_params() | params)
     return f"{url.scheme}://{url.netloc}{url.path}?{query}" if url.netloc else ""
 
@@ -239,7 +239,7 @@ def _view_params(state: State, selection: Selection) -> dict[str, str]:
         **({} if state.is_saved else model_links.model_params(state.run_config)),
         **({"example": state.run_example.id} if state.run_example else {}),
         **({"run": state.run_id} if run_links.is_kept(state) else {}),
-        **({kept_inputs.NAME: state.inputs_id} if state.inputs_id else {}),
+        **({kept_draft.NAME: state.inputs_id} if state.inputs_id else {}),
         **change_links.change_params(state),
         **route_links.section_params(state),
         "query": write_group(selection.tokens),

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import kept_inputs, page_address, resources, run_links, session_actions, session_runs, visitor_language
+from mmviz.app import kept_draft, page_address, resources, run_links, session_actions, session_history, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.components.model_picker import model_picker, model_title
@@ -84,7 +84,7 @@ def draw_app(config: OperatorConfig) -> None:
     with st.container():  # keeps the place of what follows, so that Streamlit does not mount the viewer anew
         _messages(state)
         fallback_note(state)
-    kept_inputs.keep_inputs(state, draft)
+    kept_draft.keep_inputs(state, draft)
     run_links.remember_visitor(state)
     if state.run is None:
         page_elements.note(say("nothing-yet", examples=say("panel-examples")))
@@ -100,7 +100,7 @@ def draw_app(config: OperatorConfig) -> None:
 def _open_saved_talk(config: OperatorConfig) -> None:
     saved = None if config.saved is None else resources.saved_file(config.saved)
     if isinstance(saved, Talk):
-        session_runs.open_talk(saved)
+        session_history.open_talk(saved)
 
 
 def _header(state: State) -> DeltaGenerator:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from mmviz.analysis.answer_token import answer_token
-from mmviz.analysis.map_refs import has_map, parse_map_ref, same_ref, streams_of
+from mmviz.analysis.available_maps import has_map, parse_map_ref, same_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.explain import Run
 from mmviz.types import MapRef

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_refs import map_words, streams_of
+from mmviz.analysis.available_maps import map_words, streams_of
 from mmviz.analysis.map_weights import spread, weights
 from mmviz.analysis.sinks import sinks
 from mmviz.app.selection import Selection

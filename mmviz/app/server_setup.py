@@ -17,8 +17,8 @@ from mmviz.app.allowed_hosts import VisitorAddresses, url
 from mmviz.app.compressed_assets import StaticAssets
 from mmviz.app.host_guard import ConnectionGuard
 from mmviz.app.streamlit_callback_patch import keep_callbacks_whole
-from mmviz.app.streamlit_download_patch import keep_download_addresses
-from mmviz.app.streamlit_upload_patch import keep_upload_addresses
+from mmviz.app.streamlit_download_url_patch import keep_download_addresses
+from mmviz.app.streamlit_upload_url_patch import keep_upload_addresses
 
 
 def app_options() -> dict[str, Any]:
@@ -26,7 +26,8 @@ def app_options() -> dict[str, Any]:
 
     Also keeps uploads in memory while they arrive, those over 1 MB would go through a temporary file, and keeps the
     addresses to which they are sent and those of downloads, and callbacks whole: see
-    `mmviz.app.streamlit_upload_patch`, `mmviz.app.streamlit_download_patch` and `mmviz.app.streamlit_callback_patch`.
+    `mmviz.app.streamlit_upload_url_patch`, `mmviz.app.streamlit_download_url_patch` and
+    `mmviz.app.streamlit_callback_patch`.
     """
     keep_upload_addresses()
     keep_download_addresses()

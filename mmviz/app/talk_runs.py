@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mmviz.app import resources
 from mmviz.app import session_state as session
-from mmviz.app.session_runs import own_talk
+from mmviz.app.session_history import own_talk
 from mmviz.app.talk_draft import RunRef
 from mmviz.explain import Run
 

@@ -11,10 +11,10 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import resources
+from mmviz.app.accepted_inputs import model_inputs
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.draft import Source, VideoFile
 from mmviz.app.input_thumbnails import sign_of_sample
-from mmviz.app.model_inputs import model_inputs
 from mmviz.app.session_state import State
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES

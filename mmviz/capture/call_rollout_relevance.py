@@ -16,7 +16,7 @@ from mmviz.capture.call_maps import CallMap
 from mmviz.capture.joint_relevance import JointRelevance
 from mmviz.capture.joint_rollout import rollout_columns, rollout_rows
 from mmviz.capture.joint_system import FlowMap, JointSystem
-from mmviz.capture.key_states import UpdatesOf, key_states
+from mmviz.capture.key_update_order import UpdatesOf, key_states
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.query_key_positions import Positions
 from mmviz.capture.stream_links import StreamLinks

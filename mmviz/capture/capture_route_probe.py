@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmviz.capture.attention_call import AttentionCall, checked_rows
+from mmviz.capture.compute_attention_weights import attention_weights
 from mmviz.capture.context_manager import capture
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import PARITY, check_call_row
-from mmviz.capture.masked_softmax import attention_weights
 from mmviz.types import TOLERANCE, CaptureError
 
 TOKENS, WIDTH, HEADS = 96, 64, 4

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mmviz.capture.data_flow_step import PLAIN, Step, attention, name_of, steps_in
 from mmviz.capture.function_tables import CONVOLUTIONS, MATRIX_PRODUCTS, PLACEMENTS
-from mmviz.capture.source_argument import begins_tokens, source_of
+from mmviz.capture.token_source_argument import begins_tokens, source_of
 
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""

@@ -60,7 +60,7 @@ class Step:
         self.places: tuple[Any, ...] = ()
         """The arguments with indices and masks as tensors, where these tell at which places tokens are put."""
         self.signature: tuple[object, ...] | None = None
-        """What `mmviz.capture.source_argument.signature` returned for it; None before its first call."""
+        """What `mmviz.capture.token_source_argument.signature` returned for it; None before its first call."""
         self.serial = next(_serials)
         """Ascends in the order in which tensors were first seen."""
 

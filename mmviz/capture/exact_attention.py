@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.head_weights_by_row_tile import row_lse
 from mmviz.capture.lazy_attention import Gradients, LazyAttention
 from mmviz.capture.plain_torch_modes import plain_modes
-from mmviz.capture.tiled_head_weights import row_lse
 from mmviz.capture.windowed_attention import Window, WindowedAttention
 from mmviz.types import AttentionRecord, CaptureError
 from mmviz.types.exact_attention import ExactAttention, ExactCall, ExactMask

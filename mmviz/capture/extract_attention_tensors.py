@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
+from mmviz.capture.compute_attention_weights import mask_scores_, masked_softmax, positions
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import PARITY
-from mmviz.capture.masked_softmax import mask_scores_, masked_softmax, positions
 from mmviz.capture.score_trace import LinearCall, ScoreTrace
 from mmviz.types import TOLERANCE, AttentionTensors, CaptureError
 

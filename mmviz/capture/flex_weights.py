@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmviz.capture.blocked_pairs import block_scores
-from mmviz.capture.masked_softmax import masked_softmax
+from mmviz.capture.compute_attention_weights import masked_softmax
 from mmviz.types import CaptureError
 
 MAX_WEIGHTS = 1 << 24

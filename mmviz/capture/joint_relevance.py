@@ -30,7 +30,7 @@ from torch import Tensor
 from mmviz.capture.joint_rollout import StateColumns, StateRows, embedded, of_part
 from mmviz.capture.joint_system import FlowMap, JointSystem
 from mmviz.capture.lazy_attention import Gradients
-from mmviz.capture.tiled_products import relevance_columns_product, relevance_row_product
+from mmviz.capture.tiled_rollout_relevance import relevance_columns_product, relevance_row_product
 
 
 @dataclass(frozen=True, eq=False)

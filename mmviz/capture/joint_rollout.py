@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmviz.capture.joint_system import JointSystem
-from mmviz.capture.tiled_products import rollout_columns_product, rollout_row_products
+from mmviz.capture.tiled_rollout_relevance import rollout_columns_product, rollout_row_products
 
 
 class StateRows:

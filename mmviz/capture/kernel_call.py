@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmviz.capture.blocked_pairs import block_scores
 from mmviz.capture.call_axes import CallAxes
-from mmviz.capture.masked_softmax import mask_scores_, positions
+from mmviz.capture.compute_attention_weights import mask_scores_, positions
 
 
 @dataclass(frozen=True, eq=False)

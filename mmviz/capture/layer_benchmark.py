@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mmviz.capture.context_manager import capture
 from mmviz.capture.map_check import BINS
 from mmviz.capture.result import CaptureResult
-from mmviz.capture.retained_attention import retained_bytes
+from mmviz.capture.retained_capture import retained_bytes
 from mmviz.capture.sdpa_with_lse import sdpa_with_lse
 from mmviz.types import Modality, Token
 from mmviz.types.token_bins import bin_edges, bin_means

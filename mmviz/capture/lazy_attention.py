@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.plain_torch_modes import plain_modes
-from mmviz.capture.thread_map import thread_map
-from mmviz.capture.tiled_head_weights import (
+from mmviz.capture.head_weights_by_row_tile import (
     HeadWeights,
     RecomputedWeights,
     StoredWeights,
@@ -25,6 +23,8 @@ from mmviz.capture.tiled_head_weights import (
     row_tiles,
     tile_rows,
 )
+from mmviz.capture.parallel_map import thread_map
+from mmviz.capture.plain_torch_modes import plain_modes
 from mmviz.types import MODALITIES, CaptureError, Token
 from mmviz.types.token_bins import bin_sums, modality_runs
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.data_flow_step import Step, name_of
-from mmviz.capture.key_states import UpdatesOf
+from mmviz.capture.key_update_order import UpdatesOf
 
 MAX_VISITED = 20_000
 """Functions that are looked at between two layers."""

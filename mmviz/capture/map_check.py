@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall, checked_rows
+from mmviz.capture.head_weights_by_row_tile import LARGE, ROUNDING, RecomputedWeights, row_magnitude
 from mmviz.capture.lazy_attention import LazyAttention
-from mmviz.capture.tiled_head_weights import LARGE, ROUNDING, RecomputedWeights, row_magnitude
 from mmviz.types import AttentionMap, CaptureError, Notice, PooledMap, Token, check_rows
 from mmviz.types.maps import TOLERANCE
 from mmviz.types.token_bins import bin_edges

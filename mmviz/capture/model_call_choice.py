@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.call_maps import CallMap
 from mmviz.capture.module_tracker import ModuleTracker
-from mmviz.capture.tiled_inputs import batches_of
+from mmviz.capture.sample_tiles import batches_of
 from mmviz.types import CaptureError, Notice
 
 

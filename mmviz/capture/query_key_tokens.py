@@ -16,9 +16,9 @@ from mmviz.capture.function_tables import FLAT, TURNS
 from mmviz.capture.head_split import HeadSplit, split_of
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.score_origin import path_from_product, product_of
-from mmviz.capture.source_argument import signature
 from mmviz.capture.token_moves import MAX_NUMBERS
 from mmviz.capture.token_replay import MAX_STEPS, follows, is_replayable, replay, replay_numbers
+from mmviz.capture.token_source_argument import signature
 
 MAX_KEPT = 128
 """Arrangements whose places are kept."""

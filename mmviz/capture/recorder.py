@@ -30,7 +30,7 @@ from mmviz.capture.fused_kernel_detector import FusedKernelDetector, may_hide_at
 from mmviz.capture.kernel_call import KernelCall, kernel_call, leading_axes
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
-from mmviz.capture.nested_attention import padded_call
+from mmviz.capture.nested_tensor_attention import padded_call
 from mmviz.capture.plain_torch_modes import is_backward
 from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
 from mmviz.capture.query_key_tokens import PlaceFinder

@@ -16,6 +16,7 @@ from mmviz.capture.attention_sites import AttentionSite, sites_of
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
 from mmviz.capture.call_rollout_relevance import CallFlows, OutputGradients
+from mmviz.capture.checked_maps import checked_maps, linked_maps
 from mmviz.capture.data_flow_step import Step
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector
 from mmviz.capture.lazy_attention import LazyAttention
@@ -29,7 +30,6 @@ from mmviz.capture.model_call_choice import (
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.plain_torch_modes import plain_modes
 from mmviz.capture.process_fork_check import refuse_after_fork
-from mmviz.capture.record_maps import checked_maps, linked_maps
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_fields import StreamFields
 from mmviz.capture.stream_graph import StreamGraph

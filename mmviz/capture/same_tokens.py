@@ -14,9 +14,9 @@ from mmviz.capture.function_tables import JOINS, POOLS, WRITES
 from mmviz.capture.module_tracker import block_of
 from mmviz.capture.query_key_positions import Positions, Side
 from mmviz.capture.query_key_tokens import NEAREST
-from mmviz.capture.source_argument import are_parallel
 from mmviz.capture.token_moves import FOLLOWED
 from mmviz.capture.token_replay import follows, is_followed
+from mmviz.capture.token_source_argument import are_parallel
 
 _ADDING = JOINS | WRITES | {"index_copy", "index_copy_", "scatter", "scatter_"}
 """Functions that add keys to those of a cache."""

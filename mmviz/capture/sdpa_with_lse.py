@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.amp import is_autocast_available
 
-from mmviz.capture.masked_softmax import attention_weights
+from mmviz.capture.compute_attention_weights import attention_weights
 from mmviz.capture.quick_dispatch_mode import QuickDispatchMode
 
 _COMPUTES_LSE = {

@@ -19,7 +19,7 @@ from mmviz.capture.module_tracker import ModuleRun, block_of
 from mmviz.capture.query_key_positions import Positions, Side, key_side, query_side
 from mmviz.capture.query_key_tokens import without_axis
 from mmviz.capture.same_tokens import are_copies, have_same_tokens, is_input, may_share_tokens, meet, places_added
-from mmviz.capture.tiled_inputs import Tiles, batches_of, tiles_of
+from mmviz.capture.sample_tiles import Tiles, batches_of, tiles_of
 from mmviz.capture.tiles_joined_later import tiles_by_use
 from mmviz.capture.token_replay import follows, keeps_order
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.data_flow_step import ATTENTION, Step, name_of
 from mmviz.capture.joint_system import FlowLink
-from mmviz.capture.key_states import UpdatesOf, state_of
+from mmviz.capture.key_update_order import UpdatesOf, state_of
 from mmviz.capture.lost_routes import LostRoute, later_routes
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.token_origins import TokenOrigins, flat_numbers

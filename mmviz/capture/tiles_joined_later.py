@@ -11,8 +11,8 @@ from torch import Tensor
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.data_flow_step import ATTENTION, Step, name_of
 from mmviz.capture.origin_sets import OriginSets
+from mmviz.capture.sample_tiles import Tiles
 from mmviz.capture.stream_links import beginning
-from mmviz.capture.tiled_inputs import Tiles
 from mmviz.capture.token_origins import TokenOrigins, flat_numbers
 
 

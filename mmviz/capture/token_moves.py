@@ -16,7 +16,7 @@ from torch import Tensor
 from mmviz.capture.data_flow_step import ATTENTION, Step, name_of
 from mmviz.capture.einsum import parse_einsum
 from mmviz.capture.function_tables import CONVOLUTIONS, JOINS, MOVES
-from mmviz.capture.source_argument import is_constant
+from mmviz.capture.token_source_argument import is_constant
 
 MAX_NUMBERS = 1 << 24
 """Largest tensor that is replayed; longer inputs are told by their shapes alone."""

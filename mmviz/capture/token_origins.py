@@ -19,9 +19,9 @@ from mmviz.capture.data_flow_step import ATTENTION, Step, name_of
 from mmviz.capture.function_tables import JOINS, MATRIX_PRODUCTS, OF_FIRST, PLACEMENTS
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.pooling_windows import interpolation_windows, pooling_windows
-from mmviz.capture.source_argument import is_constant
 from mmviz.capture.token_moves import MAX_NUMBERS, of_queries
 from mmviz.capture.token_replay import replay_numbers
+from mmviz.capture.token_source_argument import is_constant
 
 MAX_VISITED = 20_000
 """Functions that are followed back from the tokens of a stream."""

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from mmviz.capture.data_flow_step import Step, name_of
 from mmviz.capture.function_tables import CONVOLUTIONS, JOINS
-from mmviz.capture.source_argument import is_constant
 from mmviz.capture.token_moves import FOLLOWED, MAX_NUMBERS, Places, along, quietly, steps_between
+from mmviz.capture.token_source_argument import is_constant
 
 MAX_STEPS = 200
 """Functions between the tokens of a layer and its attention that are replayed."""

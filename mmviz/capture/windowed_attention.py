@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.head_weights_by_row_tile import HeadWeights
 from mmviz.capture.lazy_attention import Gradients, LazyAttention
 from mmviz.capture.query_key_positions import Positions
-from mmviz.capture.tiled_head_weights import HeadWeights
 
 
 @dataclass(frozen=True, eq=False)

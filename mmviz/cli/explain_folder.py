@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mmviz.backends import Backend, Stop
     from mmviz.experiments.example_runs import ExampleRecord
     from mmviz.explain import Run
-    from mmviz.inputs.example_folder import Source
+    from mmviz.inputs.example_folder_files import Source
     from mmviz.inputs.examples import Example
 
 _SINGLE = ("image", "video", "text", "audio", "json", "npz", *FIGURES, "html")

@@ -10,7 +10,7 @@ from typing import Literal
 
 from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
-from mmviz.analysis.map_refs import default_map_ref
+from mmviz.analysis.available_maps import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.example_runs import (
     ExampleRecord,

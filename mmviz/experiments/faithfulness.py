@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_shares import written_log_probability
-from mmviz.analysis.map_refs import last_keys
+from mmviz.analysis.available_maps import last_keys
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removals import Baseline, removable_tokens, token_removal
 from mmviz.experiments.sweep_requests import sweep_requests

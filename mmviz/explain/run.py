@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mmviz.analysis.answer_maps import AnswerMap, depends_on, reads_from, reads_from_ref
 from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.answer_token import answer_query, token_or_answer
-from mmviz.analysis.map_refs import default_map_ref, streams_of
+from mmviz.analysis.available_maps import default_map_ref, streams_of
 from mmviz.analysis.map_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix

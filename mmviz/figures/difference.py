@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from mmviz.figures.colour_scale import exact, hex_colour, short, text_colour
 from mmviz.figures.heat_strip import strip_cells
 from mmviz.figures.signed_colours import diverging, signed, signed_rgb
+from mmviz.figures.split_at_tokens import split_at_tokens
 from mmviz.figures.theme import FONT, LEGEND_SPACE, colour_axis, layout, legend_bar, theme
 from mmviz.figures.token_labels import full_names
 from mmviz.figures.token_matrix import colour_note, hover_template, token_matrix
-from mmviz.figures.tokenized_text import split_at_tokens
 from mmviz.i18n.figures import modality_name, tell
 from mmviz.types import Modality, Token
 

@@ -27,7 +27,7 @@ from mmviz.inputs.mpeg_frames import count_frames
 from mmviz.inputs.resample import resample
 from mmviz.inputs.silent_stderr import silent_stderr
 from mmviz.inputs.source_file import open_source
-from mmviz.inputs.unfinished_audio import AudioView, with_lengths
+from mmviz.inputs.unknown_audio_length import AudioView, with_lengths
 from mmviz.types import AudioInput, InputError, Notice
 
 AudioSource = str | Path | bytes | NDArray[Any]

@@ -15,7 +15,7 @@ from mmviz.assets_path import assets_dir
 from mmviz.i18n.gallery import ABOUT, TITLES
 from mmviz.inputs import make_sample
 from mmviz.inputs.example_file_roles import ANSWER_SUFFIX, PLACES_SUFFIX, TEXT_SUFFIX, natural_key, role_of
-from mmviz.inputs.example_folder import (
+from mmviz.inputs.example_folder_files import (
     ExampleFiles,
     FilesInMemory,
     FilesOnDisk,

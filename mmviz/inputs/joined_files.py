@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO, cast
 
 from mmviz.inputs.audio_formats import after_tags
-from mmviz.inputs.unfinished_audio import AudioView
+from mmviz.inputs.unknown_audio_length import AudioView
 
 _STREAM_INFO = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
 """The first bytes of a FLAC file: its name, and the head of the block that comes first, which may be the only one."""

@@ -6,7 +6,7 @@ import codecs
 from pathlib import Path
 
 from mmviz.i18n.unicode_display import count_invisible
-from mmviz.inputs.example_folder import beginning
+from mmviz.inputs.example_folder_files import beginning
 from mmviz.types import InputError, Notice
 
 MAX_CHARS = 10_000

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 
-from mmviz.inputs.example_folder import composed, printable_name
+from mmviz.inputs.example_folder_files import composed, printable_name
 from mmviz.types import InputError
 
 MAX_FILES = 4_000

@@ -10,12 +10,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmviz.models.answer_labels import answer_labels
-from mmviz.models.batch_tokens import split_rows
+from mmviz.models.batched_token_lists import split_rows
 from mmviz.models.lens_readout import LensModules, LensReadout, Read, detected_readout
 from mmviz.models.nested_inputs import concatenated, to_device
 from mmviz.models.protocol import AnswerToken, BatchOutput, CaptureTargets, Prepared
 from mmviz.models.user_code_errors import description, user_code
-from mmviz.models.weight_placement import input_device, is_spread, weights_digest
+from mmviz.models.weight_devices import input_device, is_spread, weights_digest
 from mmviz.types import INPUT_MODALITIES, Card, MmvizError, Modality, Sample, Token
 
 TOP = 1_000

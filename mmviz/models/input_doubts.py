@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmviz.models.ood_word_evidence import Evidence, EvidenceReader
+from mmviz.models.ood_recognition_evidence import Evidence, EvidenceReader
 from mmviz.models.out_of_distribution import Detector, detector, stored
 from mmviz.models.question_templates import known_words
 from mmviz.models.trio_network import Trio

@@ -13,7 +13,7 @@ from mmviz.analysis.map_weights import Direction
 from mmviz.app.selection import Selection, initial_selection, pick, read_map_ref, read_view, view_of, with_map
 from mmviz.explain import Run
 from mmviz.report import ViewerData
-from mmviz.report.viewer_requests import MAX_SECTIONS, has_section
+from mmviz.report.viewer_request_check import MAX_SECTIONS, has_section
 from mmviz.types import MmvizError
 from mmviz.viewer import pack
 

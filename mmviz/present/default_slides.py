@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_maps import KINDS, AnswerMapKind
-from mmviz.analysis.map_refs import parse_map_ref, streams_of
+from mmviz.analysis.available_maps import parse_map_ref, streams_of
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
 from mmviz.explain.run import Run

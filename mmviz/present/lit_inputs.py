@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_refs import map_words, parse_map_ref, streams_of
+from mmviz.analysis.available_maps import map_words, parse_map_ref, streams_of
 from mmviz.explain.run import Run
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name

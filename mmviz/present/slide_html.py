@@ -11,7 +11,7 @@ from PIL import Image
 from mmviz.figures.audio import lit_mel, wav_data_uri
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, short, text_colour
 from mmviz.figures.image import READ_COLOUR, READER_COLOUR, data_uri, downscaled, outline_reading, spotlight
-from mmviz.figures.tokenized_text import split_at_tokens
+from mmviz.figures.split_at_tokens import split_at_tokens
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words

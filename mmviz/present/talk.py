@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from mmviz.analysis.map_refs import parse_map_ref, streams_of
+from mmviz.analysis.available_maps import parse_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.explain.run import Run
 from mmviz.i18n.language import LANGUAGES, Language, use_language

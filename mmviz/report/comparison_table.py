@@ -8,15 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.available_maps import streams_of
 from mmviz.analysis.comparison import Pairing, difference, pair_tokens
-from mmviz.analysis.map_refs import streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.figures.colour_scale import short
 from mmviz.figures.signed_colours import signed
 from mmviz.figures.token_labels import names
 from mmviz.i18n.page import say
-from mmviz.report.map_columns import PLACE_COLUMNS, ref_place
+from mmviz.report.map_id_columns import PLACE_COLUMNS, ref_place
 from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.report.run_interface import Run
@@ -63,8 +63,8 @@ def comparison_table(
 
     ``requests`` are those of A and B. A row holds ``token`` (its index in A from 0), ``label`` and ``modality``,
     ``token_b`` and ``label_b`` of its counterpart (see `mmviz.analysis.comparison.pair_tokens`), the amounts ``a`` and
-    ``b``, ``a_minus_b``, and in every row the ``method`` with the columns of `mmviz.report.map_columns`, of A. What one
-    of them lacks is None. The facts hold those of A, and of B under ``other``; the chosen token, the direction, the
+    ``b``, ``a_minus_b``, and in every row the ``method`` with the columns of `mmviz.report.map_id_columns`, of A. What
+    one of them lacks is None. The facts hold those of A, and of B under ``other``; the chosen token, the direction, the
     amounts by ``modality``, and the ``verdict`` in words.
     """
     pairing = pair_tokens(a.other_tokens, b.other_tokens)

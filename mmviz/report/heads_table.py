@@ -13,7 +13,7 @@ from mmviz.experiments.head_ablation import DEAD, HeadEffect
 from mmviz.figures.token_labels import names
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
-from mmviz.report.map_columns import PLACE_COLUMNS, map_place
+from mmviz.report.map_id_columns import PLACE_COLUMNS, map_place
 from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import MODALITIES, AttentionRecord, Request
@@ -28,7 +28,7 @@ def heads_table(
 ) -> ExperimentTable:  # fmt: skip
     """Returns a row for each head that was ablated, those that the answer needs most first, named ``heads``.
 
-    A row holds ``map`` (the head as `MapRef` writes it), the columns of `mmviz.report.map_columns` (layers and heads
+    A row holds ``map`` (the head as `MapRef` writes it), the columns of `mmviz.report.map_id_columns` (layers and heads
     from 0), ``effect`` (change of the answer's log-probability in nats), ``answer_probability`` (that of the run's
     answer without the head), ``other_answer`` and ``other_probability`` (the most probable answer without it), the
     ``largest_change`` of any probability, ``no_effect``; and what the head attends to where ``profiles`` are given, see

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.available_maps import streams_of
 from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.io.sample_parts import location_to_dict

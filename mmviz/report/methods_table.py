@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmviz.analysis.map_refs import last_map
+from mmviz.analysis.available_maps import last_map
 from mmviz.experiments.faithfulness import FaithfulnessCurves
 from mmviz.experiments.removals import Baseline
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
-from mmviz.report.map_columns import PLACE_COLUMNS, map_place, ref_place
+from mmviz.report.map_id_columns import PLACE_COLUMNS, map_place, ref_place
 from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import AttentionRecord, MapRef, Request
@@ -29,9 +29,9 @@ def methods_table(
     """Returns a row for each method, in the order of ``curves``; named ``methods``.
 
     A row holds ``method`` as `mmviz.analysis.attributions.attributions` names it, the columns of
-    `mmviz.report.map_columns` (None for a method through all layers), ``score`` (0 is chance, at most 1), ``verdict``
-    ("yes", "half", "no" or "flat", see `FaithfulnessCurves.verdict`), the areas under the curves, and the curves of
-    ``deletion`` and ``insertion`` with the mean of the ``random`` orders, by tenths of the tokens. The facts hold the
+    `mmviz.report.map_id_columns` (None for a method through all layers), ``score`` (0 is chance, at most 1),
+    ``verdict`` ("yes", "half", "no" or "flat", see `FaithfulnessCurves.verdict`), the areas under the curves, and the
+    curves of ``deletion`` and ``insertion`` with the mean of the ``random`` orders, by tenths of the tokens. The facts hold the
     ``verdict`` in words.
     """
     rows = [_row(record, method, curve) for method, curve in curves.items()]

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmviz.analysis.answer_shares import written_log_probability
-from mmviz.analysis.map_refs import map_words, streams_of
+from mmviz.analysis.available_maps import map_words, streams_of
 from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.audio import lit_mel
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, range_text, short, text_colour
 from mmviz.figures.image import data_uri, downscaled, spotlight
+from mmviz.figures.split_at_tokens import split_at_tokens
 from mmviz.figures.token_labels import group_name, names, stand_in
-from mmviz.figures.tokenized_text import split_at_tokens
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell, unit_name
 from mmviz.i18n.language import join_sentences

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmviz.analysis.answer_maps import ATTRIBUTIONS, KINDS
 from mmviz.analysis.answer_token import token_or_answer
-from mmviz.analysis.map_refs import map_words, streams_of
+from mmviz.analysis.available_maps import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.figures.fonts import drawable_language
 from mmviz.figures.print_figure import FigureFormat, PrintedMap, print_figure

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from mmviz.figures.fonts import drawable_language, missing_characters, missing_font_text
-from mmviz.figures.report_pdf import Block, Heading, Paragraph, Picture, Table, pages_pdf
+from mmviz.figures.pdf_pages import Block, Heading, Paragraph, Picture, Table, pages_pdf
 from mmviz.i18n.language import join_list, use_language
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import one_line

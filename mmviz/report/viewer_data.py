@@ -10,7 +10,7 @@ import numpy as np
 
 from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
-from mmviz.analysis.map_refs import default_map_ref, flows, last_map, map_refs, parse_map_ref, streams_of
+from mmviz.analysis.available_maps import default_map_ref, flows, last_map, map_refs, parse_map_ref, streams_of
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.i18n.language import Language, current_language
 from mmviz.report.noscript_content import DocumentContent, document_content

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmviz.analysis.map_refs import parse_map_ref, streams_of
+from mmviz.analysis.available_maps import parse_map_ref, streams_of
 from mmviz.analysis.modality_matrix import modality_members
 from mmviz.report.run_interface import Run
 from mmviz.report.viewer_map_requests import requested_view, stream_edges

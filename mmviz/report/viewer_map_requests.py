@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_refs import parse_map_ref, streams_of
+from mmviz.analysis.available_maps import parse_map_ref, streams_of
 from mmviz.analysis.map_views import pooled_row_of
 from mmviz.analysis.map_weights import attention_row
 from mmviz.report.run_interface import Run

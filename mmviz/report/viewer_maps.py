@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.available_maps import streams_of
 from mmviz.analysis.map_weights import weights as map_weights
 from mmviz.analysis.modality_matrix import modality_members
 from mmviz.report.viewer_map_requests import is_pooled

@@ -9,8 +9,8 @@ from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.stack_words import stack_words
 from mmviz.figures.audio import mel_ticks
+from mmviz.figures.split_at_tokens import split_at_tokens
 from mmviz.figures.token_labels import full_names, names, part_name
-from mmviz.figures.tokenized_text import split_at_tokens
 from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import viewer_words

@@ -13,10 +13,10 @@ from mmviz.types.attention_tensors import AttentionTensors
 from mmviz.types.derived_tokens import StreamLink
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only
-from mmviz.types.input_origins import FieldsOf, InputFields, TokenFields
 from mmviz.types.lens import TokenLens
 from mmviz.types.map_ref import MapRef, Method
 from mmviz.types.maps import TOLERANCE, AttentionMap, PooledMap, check_rows
+from mmviz.types.receptive_fields import FieldsOf, InputFields, TokenFields
 from mmviz.types.records import Answer, AttentionRecord, Columns, ModalitySums, Rows, View, Zoom, is_batch
 from mmviz.types.requests import (
     ANSWER,

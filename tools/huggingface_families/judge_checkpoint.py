@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from mmviz.analysis.map_refs import map_refs
+from mmviz.analysis.available_maps import map_refs
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
 from mmviz.models.custom_model_factory import load
 from mmviz.types import MmvizError, Modality, PixelBox, Seconds, Token
 from tools.huggingface_families.checkpoint_builds import find_tests, save_checkpoint
-from tools.huggingface_families.every_interface import Trial, tried_means
+from tools.huggingface_families.every_user_interface import Trial, tried_means
 
 NEW_TOKENS = 4
 """Tokens of the answers, which are few so that the table takes minutes."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mmviz.analysis.map_refs import map_words
+from mmviz.analysis.available_maps import map_words
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements

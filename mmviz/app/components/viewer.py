@@ -12,7 +12,7 @@ from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.i18n.language import current_language
-from mmviz.report.viewer_requests import MAX_SECTIONS, has_section
+from mmviz.report.viewer_request_check import MAX_SECTIONS, has_section
 
 KEY = "viewer"
 PLACE = "viewer-place"

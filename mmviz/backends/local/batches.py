@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.capture_scope import capture_options, split_heads, towers_of
+from mmviz.backends.local.declared_stream_pairs import stream_pairs
 from mmviz.backends.local.forward import StageTimer, kept_made_by, record_without_maps, token_streams
 from mmviz.backends.local.gradients import relevances, takes_gradients
 from mmviz.backends.local.interventions import ablated_heads, intervene_for, weights_hook
 from mmviz.backends.local.layer_counter import reported_layers
 from mmviz.backends.local.method_requirements import with_chosen_method
-from mmviz.backends.local.named_stream_pairs import stream_pairs
 from mmviz.backends.local.padding import padded, without_padding
+from mmviz.backends.local.recorded_answer_token import recorded_answer_token
 from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes, cuts_towers
 from mmviz.backends.local.tower_maps import norms_of
 from mmviz.capture import CaptureResult, capture

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from mmviz.backends.local.capture_scope import capture_options
-from mmviz.backends.local.named_stream_pairs import stream_pairs
+from mmviz.backends.local.declared_stream_pairs import stream_pairs
 from mmviz.backends.local.shown_row import input_batches, located_tokens, shown_row
 from mmviz.backends.local.written_answer import answering
 from mmviz.capture import CaptureResult, capture
 from mmviz.capture.capture_route_probe import route_check
 from mmviz.capture.kept_memory import kept_bytes, map_bytes
-from mmviz.capture.meaning_check import left_out, meaning_checks
+from mmviz.capture.map_metadata_check import left_out, meaning_checks
 from mmviz.models import Model
 from mmviz.types import CaptureError, Sample
 

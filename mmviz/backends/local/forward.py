@@ -14,19 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.capture_scope import capture_options, split_heads, tower_capture, towers_of
+from mmviz.backends.local.declared_stream_pairs import stream_pairs
 from mmviz.backends.local.gradients import relevances
 from mmviz.backends.local.interventions import ablated_heads, intervene_for, routes_of, weights_hook
 from mmviz.backends.local.layer_counter import reported_layers
-from mmviz.backends.local.named_stream_pairs import stream_pairs
+from mmviz.backends.local.recorded_answer_token import recorded_answer_token
 from mmviz.backends.local.remembered_sites import remember_run
 from mmviz.backends.local.shown_row import located_tokens, row_notices, shown_row
 from mmviz.backends.local.tower_maps import norms_of, steps_of, with_towers
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import capture
-from mmviz.capture.retained_attention import RetainedCapture
+from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, Request, Token, as_tokens
 

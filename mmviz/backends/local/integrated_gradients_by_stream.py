@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mmviz.backends.local.capture_scope import capture_options
+from mmviz.backends.local.declared_stream_pairs import stream_pairs
 from mmviz.backends.local.interventions import intervene_for, routes_of
-from mmviz.backends.local.named_stream_pairs import stream_pairs
 from mmviz.capture import capture
 from mmviz.capture.data_flow_step import Step
 from mmviz.capture.integrated_gradients import integrated_gradients, replaced, tokens_entering

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mmviz.models.weight_placement import input_device
+from mmviz.models.weight_devices import input_device
 
 
 def machine(device: str) -> dict[str, Any]:

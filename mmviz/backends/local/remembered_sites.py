@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from mmviz.backends.local.named_stream_pairs import stream_pairs
+from mmviz.backends.local.declared_stream_pairs import stream_pairs
 from mmviz.backends.local.route_sites import RouteSites, written_answer_tokens
 from mmviz.capture import CaptureResult
 from mmviz.models import Model, Prepared

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.capture_scope import capture_options, towers_of
-from mmviz.backends.local.named_stream_pairs import stream_pairs
+from mmviz.backends.local.declared_stream_pairs import stream_pairs
+from mmviz.backends.local.recorded_answer_token import recorded_answer_token
 from mmviz.backends.local.shown_row import located_tokens
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import capture
 from mmviz.capture.attention_sites import AttentionSite, SiteRow
-from mmviz.capture.meaning_check import own_head_counts
+from mmviz.capture.map_metadata_check import own_head_counts
 from mmviz.capture.stacks import stacks_of
 from mmviz.models import CaptureTargets, Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Modality, Token, as_tokens

@@ -136,7 +136,7 @@ def _other_sample(options: argparse.Namespace, sample: Sample) -> Sample | None:
 
 def _method(text: str | None, run: Run, other: Run) -> MapRef:
     """Returns the method that both runs have. Raises ``MmvizError`` (``map-unknown``)."""
-    from mmviz.analysis.map_refs import has_map, map_refs, parse_map_ref
+    from mmviz.analysis.available_maps import has_map, map_refs, parse_map_ref
 
     shared = [ref for ref in map_refs(run.record) if has_map(other.record, ref)]
     if text is None and run.map_ref in shared:

@@ -48,7 +48,7 @@ def diagnose(model: str, backend: LocalBackend | None = None) -> dict[str, Any]:
     ``machine`` and ``versions``; ``probes``: one check for each implementation of attention on each device;
     ``modules``: one check for each attention call of ``model``, which is run with a short question, a grey image and a
     tone; ``meaning``, ``left_out``, ``refused`` and ``notices``: see `mmviz.backends.local.doctor_checks`. The checks
-    are those of `mmviz.capture.capture_route_probe` and `mmviz.capture.meaning_check`.
+    are those of `mmviz.capture.capture_route_probe` and `mmviz.capture.map_metadata_check`.
     Raises ``MmvizError`` for a model that is unknown or does not run.
     """
     from mmviz.backends.local import LocalBackend

@@ -173,7 +173,7 @@ def _stories(options: argparse.Namespace) -> int:
     from mmviz.backends.local import LocalBackend
     from mmviz.models.question_templates import FAMILIES
     from mmviz.training.evaluate.measure_model import worlds
-    from mmviz.training.evaluate.story_accuracy import SEED, judge_stories, markdown
+    from mmviz.training.evaluate.story_vs_ground_truth import SEED, judge_stories, markdown
 
     world = worlds()["unseen scenes"]
     with _progress(options.count * len(FAMILIES)) as (_, tick):

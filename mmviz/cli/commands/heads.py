@@ -48,8 +48,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _measure_edges(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.analysis.available_maps import parse_map_ref
     from mmviz.analysis.head_profiles import all_heads
-    from mmviz.analysis.map_refs import parse_map_ref
     from mmviz.experiments.head_edges import measure_head_edges, most_variants
     from mmviz.i18n.page import say
     from mmviz.report.edge_table import edge_names, edge_table

@@ -72,8 +72,8 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
 
 def _head(record: AttentionRecord, text: str | None) -> MapRef | None:
     """Returns the head that ``--head`` names. Raises ``MmvizError`` (``map-unknown``)."""
+    from mmviz.analysis.available_maps import last_map, parse_map_ref
     from mmviz.analysis.head_profiles import all_heads
-    from mmviz.analysis.map_refs import last_map, parse_map_ref
 
     if text is None:
         return None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
-from mmviz.models.huggingface.language_readout import language_readout
+from mmviz.models.huggingface.language_lens_readout import language_readout
 from mmviz.models.huggingface.processor_inputs import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.prompt_tokens import (
     chat_prompt,

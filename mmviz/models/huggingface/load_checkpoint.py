@@ -10,15 +10,15 @@ from typing import Any
 from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.checkpoint_files import Report, fetch_checkpoint, gigabytes, read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
+from mmviz.models.huggingface.encoder_decoder_model import PromptEncoderModel
 from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task, family_of
 from mmviz.models.huggingface.memory_need import Placement, bytes_needed, choose_placement, dtype_name
 from mmviz.models.huggingface.progress_bars import watched_weights
-from mmviz.models.huggingface.prompt_encoder_model import PromptEncoderModel
 from mmviz.models.huggingface.speech_model import SpeechModel
 from mmviz.models.loading_watch import check_stop
 from mmviz.models.protocol import Model
-from mmviz.models.weight_placement import input_device, weights_digest
+from mmviz.models.weight_devices import input_device, weights_digest
 from mmviz.types import Card, MmvizError
 
 _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {

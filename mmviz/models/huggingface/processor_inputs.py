@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
-from mmviz.models.huggingface.located_streams import located_streams, picture_fields, video_fields
 from mmviz.models.huggingface.picture_places import cached_places
 from mmviz.models.huggingface.sound_inputs import joined_sound_fields, read_waves, sound_fields
+from mmviz.models.huggingface.token_locations import located_streams, picture_fields, video_fields
 from mmviz.models.protocol import Prepared
 from mmviz.types import (
     FieldsOf,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_maps import ATTRIBUTIONS, method_row
-from mmviz.analysis.map_refs import last_map
+from mmviz.analysis.available_maps import last_map
 from mmviz.backends import Backend
 from mmviz.experiments.faithfulness import measure_faithfulness
 from mmviz.models.question_templates import FAMILIES, NEEDS

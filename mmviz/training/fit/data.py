@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.question_templates import FAMILIES
 from mmviz.models.trio_network import FRAMES
-from mmviz.training.world.labels import Arrays, question_arrays
+from mmviz.training.world.ground_truth_labels import Arrays, question_arrays
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question
 from mmviz.training.world.scenes import Thing
 from mmviz.training.world.tokenizer import answers
@@ -63,7 +63,7 @@ class ExampleEncoder:
     def question(
         self, things: Sequence[Thing], spoken: str, question: Question, scene: Arrays, has: tuple[bool, bool, bool]
     ) -> Arrays:
-        """Returns the arrays of a question; see `mmviz.training.world.labels.question_arrays`."""
+        """Returns the arrays of a question; see `mmviz.training.world.ground_truth_labels.question_arrays`."""
         return question_arrays(
             things, spoken, question, scene, self.tokenizer, self.answer_index, self.concept_ids, has
         )

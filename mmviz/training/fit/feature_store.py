@@ -29,7 +29,7 @@ from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, sounding_frames
 from mmviz.models.trio_projectors import pooled_frames
 from mmviz.training.fit.simulated_photograph_features import as_photographs, class_directions, classes_by_word
 from mmviz.training.world.examples import MAX_THINGS, World
-from mmviz.training.world.labels import patch_things
+from mmviz.training.world.ground_truth_labels import patch_things
 
 FeatureKind = Literal["pictures", "sounds"]
 Chunk = dict[str, Tensor]

@@ -28,7 +28,7 @@ from torch import nn
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders, load_encoders
-from mmviz.models.ood_word_evidence import Evidence, EvidenceReader
+from mmviz.models.ood_recognition_evidence import Evidence, EvidenceReader
 from mmviz.models.out_of_distribution import (
     MAX_DEVIATION,
     Detector,

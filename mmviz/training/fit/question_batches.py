@@ -13,7 +13,7 @@ from mmviz.models.encoders.frozen_encoders import classified_words
 from mmviz.training.fit.data import Batch, ExampleEncoder, Recipe, families_of_scene, joined_arrays, many_words
 from mmviz.training.fit.feature_store import Chunk, rows
 from mmviz.training.fit.simulated_photograph_features import classified_as_photograph
-from mmviz.training.world.labels import Arrays, frame_labels, patch_labels
+from mmviz.training.world.ground_truth_labels import Arrays, frame_labels, patch_labels
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, QuestionGenerator
 from mmviz.training.world.scenes import Thing
 

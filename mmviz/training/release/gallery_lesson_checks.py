@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attention_steps import largest_difference, scale_scores, scores, softmax_weights
 from mmviz.analysis.attributions import modality_shares
-from mmviz.analysis.map_refs import default_map_ref
+from mmviz.analysis.available_maps import default_map_ref
 from mmviz.analysis.modality_matrix import cross_modal_share, modality_matrix
 from mmviz.analysis.similarity import cosine_similarity, effective_number_of_keys, js_distance, token_vectors
 from mmviz.training.release.gallery_checks import (

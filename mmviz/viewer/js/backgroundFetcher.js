@@ -1,7 +1,7 @@
 // Requests the maps that the first view does not need, once the viewer is in use, so that later choices need no wait.
 
 const FIRST_BATCH = 2; // sections in the first request
-const LARGEST_BATCH = 32; // sections in a request, see viewer_requests.py
+const LARGEST_BATCH = 32; // sections in a request, see viewer_request_check.py
 const GROWTH = 8; // how many times larger than the request before it a request is at most
 const WAIT = 6000; // milliseconds that an answer shall take at most: what a visitor requests comes behind it
 const GIVE_UP = 20000; // milliseconds after which an unanswered request is sent again

@@ -23,7 +23,7 @@ from mmviz.experiments.example_averages import Averages, By, Mean, MeanAttention
 from mmviz.experiments.example_measurements import ExampleMeasurement, measure_examples
 from mmviz.experiments.route_cut import ROUTES, LayerWindow
 from mmviz.figures.colour_scale import short
-from mmviz.figures.patch_grid import places_grid
+from mmviz.figures.patch_heatmap import places_grid
 from mmviz.figures.route_grids import effect_grid, share_grid, signed_label
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.report.average_tables import TABLES, average_tables

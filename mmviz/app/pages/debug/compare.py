@@ -10,8 +10,8 @@ from typing import get_args
 import streamlit as st
 
 from mmviz.analysis.answer_token import answer_token
+from mmviz.analysis.available_maps import has_map, map_refs, map_words, parse_map_ref, streams_of
 from mmviz.analysis.comparison import difference, modality_difference, pair_tokens, symmetric_limit
-from mmviz.analysis.map_refs import has_map, map_refs, map_words, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.app.components import page_elements
 from mmviz.app.components.stack_select import stack_select

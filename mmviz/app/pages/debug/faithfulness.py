@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attributions import attributions
+from mmviz.analysis.available_maps import last_keys, last_map, map_words
 from mmviz.analysis.head_profiles import all_heads
-from mmviz.analysis.map_refs import last_keys, last_map, map_words
 from mmviz.analysis.map_weights import spread
 from mmviz.app.components import page_elements
 from mmviz.app.components.table_downloads import table_downloads

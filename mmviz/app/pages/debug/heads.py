@@ -10,7 +10,7 @@ import streamlit as st
 
 from mmviz.analysis.head_profiles import HeadProfile, all_heads, head_profiles
 from mmviz.analysis.similarity import redundant_heads
-from mmviz.app import run_changes
+from mmviz.app import run_change_actions
 from mmviz.app.components import page_elements
 from mmviz.app.components.stack_select import stack_select
 from mmviz.app.components.table_downloads import table_downloads
@@ -118,11 +118,11 @@ def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]
     with st.container(horizontal=True, gap="small"):
         st.button(
             say("heads-ablate-run"), key="heads-ablate-run", disabled=changes == ablated,
-            on_click=run_changes.ablate_heads, args=(changes,),
+            on_click=run_change_actions.ablate_heads, args=(changes,),
         )  # fmt: skip
         if ablated:
             label = say("heads-ablate-restore")
-            st.button(label, key="heads-ablate-restore", on_click=run_changes.ablate_heads, args=((),))
+            st.button(label, key="heads-ablate-restore", on_click=run_change_actions.ablate_heads, args=((),))
 
 
 def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Sequence[tuple[int, int]]) -> None:

@@ -10,10 +10,10 @@ import streamlit as st
 
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.attributions import known_modality_shares
-from mmviz.analysis.map_refs import last_keys
+from mmviz.analysis.available_maps import last_keys
 from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.debug.written_answer_change import written_change
+from mmviz.app.pages.debug.written_answer_probability import written_change
 from mmviz.backends import Stop
 from mmviz.experiments.removals import (
     Baseline,

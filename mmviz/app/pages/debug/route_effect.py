@@ -10,13 +10,13 @@ import streamlit as st
 
 from mmviz.analysis.answer_shares import answer_log_probability
 from mmviz.analysis.answer_token import answer_token
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.available_maps import streams_of
 from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import cuts_text
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.compare import method_select
 from mmviz.app.pages.debug.side_by_side import card_html, unit_of
-from mmviz.app.pages.debug.written_answer_change import written_change
+from mmviz.app.pages.debug.written_answer_probability import written_change
 from mmviz.app.selection import Selection
 from mmviz.app.selection_amounts import SelectionView
 from mmviz.backends import Stop

@@ -7,13 +7,13 @@ from itertools import combinations
 
 import streamlit as st
 
-from mmviz.app import run_changes
+from mmviz.app import run_change_actions
 from mmviz.app.chosen_routes import EVERYWHERE, SWITCHES, current_choice, cut_stacks, cuts, restore_routes
 from mmviz.app.components import page_elements
 from mmviz.app.components.page_elements import chip
 from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.pages.debug.layer_window_select import window_select
 from mmviz.app.pages.debug.route_effect import cut_answer, cut_maps
-from mmviz.app.pages.debug.route_layers import window_select
 from mmviz.app.pages.debug.route_switches import route_matrix
 from mmviz.app.pages.debug.route_table import route_table_section
 from mmviz.app.pages.debug.selected_tokens import selected_tokens_cut
@@ -54,7 +54,7 @@ def routes_section(runner: ExperimentRunner) -> None:
                 in_run = runner.state.cut_routes
                 st.button(
                     say("routes-run"), key="routes-run", help=say("routes-run-help"), disabled=cut is None,
-                    on_click=run_changes.cut_routes, args=((*in_run, *changes),),
+                    on_click=run_change_actions.cut_routes, args=((*in_run, *changes),),
                 )  # fmt: skip
     if cut is not None:
         cut_maps(runner, cut)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.available_maps import streams_of
 from mmviz.app.chosen_routes import KEYS, QUERIES, RouteChoice, has_route, toggle_route
 from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import group_text

@@ -8,9 +8,9 @@ from typing import Any
 import streamlit as st
 
 from mmviz.analysis.answer_shares import written_log_probability
-from mmviz.analysis.map_refs import map_words
+from mmviz.analysis.available_maps import map_words
 from mmviz.analysis.unsure_answers import unsure_answers
-from mmviz.app import run_changes
+from mmviz.app import run_change_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import cuts_text
@@ -82,7 +82,7 @@ def _cut_routes_banner(run: Run) -> None:
         page_elements.note(say("routes-cut-in-run", routes=routes), "banner")
         if session.current_state().cut_routes:
             label, hint = say("routes-restore-run"), say("routes-restore-run-help")
-            st.button(label, key="routes-restore-run", help=hint, on_click=run_changes.cut_routes, args=((),))
+            st.button(label, key="routes-restore-run", help=hint, on_click=run_change_actions.cut_routes, args=((),))
 
 
 def written_text(record: AttentionRecord) -> str:

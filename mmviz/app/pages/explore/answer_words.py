@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import run_changes
+from mmviz.app import run_change_actions
 from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.session_state import State
@@ -91,7 +91,7 @@ def words_of(record: AttentionRecord) -> list[str]:
 
 def _apply(record: AttentionRecord) -> None:
     part = tuple(sorted(st.session_state[_key(record)]))
-    run_changes.choose_words(tuple(record.made_by["answer"]), part)
+    run_change_actions.choose_words(tuple(record.made_by["answer"]), part)
 
 
 def _key(record: AttentionRecord) -> str:

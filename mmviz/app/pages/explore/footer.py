@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import streamlit as st
 
-from mmviz.app import change_links, page_address, run_changes, run_links
+from mmviz.app import change_links, page_address, run_change_actions, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
@@ -73,7 +73,12 @@ def control_buttons() -> None:
             label, hint = say(f"control-{control}"), say(f"control-{control}-help")
             kind: Literal["primary", "secondary"] = "primary" if control == active else "secondary"
             st.button(
-                label, key=f"control-{control}", help=hint, type=kind, on_click=run_changes.set_control, args=(control,)
+                label,
+                key=f"control-{control}",
+                help=hint,
+                type=kind,
+                on_click=run_change_actions.set_control,
+                args=(control,),
             )
 
 

@@ -10,12 +10,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import session_actions
 from mmviz.app import session_state as session
+from mmviz.app.accepted_inputs import ModelInputs, model_inputs
 from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import page_elements
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.input_thumbnails import input_sign
-from mmviz.app.model_inputs import ModelInputs, model_inputs
 from mmviz.app.pages.explore.gallery import gallery
 from mmviz.app.session_state import State
 from mmviz.app.uploads import checked_uploads, guard_uploads

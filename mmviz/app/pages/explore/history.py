@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from mmviz.app import page_address, run_links, session_actions, session_runs
+from mmviz.app import page_address, run_links, session_actions, session_history
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.past_runs import PastRun
@@ -22,7 +22,7 @@ _GONE = "history-gone"
 
 def history(state: State) -> None:
     """Draws the button that opens the list of the session's runs, and the link to the run on the screen."""
-    past_runs = session_runs.past_runs()
+    past_runs = session_history.past_runs()
     with st.popover(say("history", count=len(past_runs)), help=say("history-help"), key="history", width="content"):
         for number, past in enumerate(past_runs):
             is_shown = state.run is not None and past.record_id == state.run.record.id
@@ -51,7 +51,7 @@ def go_back(past: PastRun) -> None:
         state.link_params = past.view
         page_address.apply_link(state, state.run)
     elif past.example is not None:
-        session_runs.past_runs().remove(past)  # the run that is made again takes its place
+        session_history.past_runs().remove(past)  # the run that is made again takes its place
         session_actions.choose_example(past.example)
         state.control, state.ablated_heads, state.cut_routes = past.control, past.ablated_heads, past.cut_routes
         state.stream_pairs, state.options = past.stream_pairs, past.options
@@ -59,7 +59,7 @@ def go_back(past: PastRun) -> None:
             state.model, state.config = past.model, state.config.with_model(past.model)
         state.link_params = past.view
     else:
-        session_runs.past_runs().remove(past)
+        session_history.past_runs().remove(past)
         st.session_state[_GONE] = True
 
 

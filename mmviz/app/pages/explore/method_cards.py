@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from mmviz.analysis.map_refs import flows, has_map, map_words, streams_of
+from mmviz.analysis.available_maps import flows, has_map, map_words, streams_of
 from mmviz.app.components import page_elements
 from mmviz.app.selection_amounts import SelectionView
 from mmviz.app.session_actions import set_method

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from mmviz.app import run_changes
+from mmviz.app import run_change_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.i18n.errors_and_notices import sentence
@@ -43,7 +43,7 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
                 )  # fmt: skip
             st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record, settings))
         if session.current_state().options:
-            st.button(say("prompt-reset"), key="prompt-reset", on_click=run_changes.set_options, args=((),))
+            st.button(say("prompt-reset"), key="prompt-reset", on_click=run_change_actions.set_options, args=((),))
 
 
 def decoding_text(changed: Any) -> str:
@@ -60,7 +60,7 @@ def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
         chosen = st.session_state[_key(record, name)]
         if chosen != value:
             changed[name] = chosen
-    run_changes.set_options(tuple(changed.items()))
+    run_change_actions.set_options(tuple(changed.items()))
 
 
 def _key(record: AttentionRecord, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mmviz.app import run_changes
+from mmviz.app import run_change_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.i18n.page import say
@@ -29,7 +29,7 @@ def stream_names(record: AttentionRecord) -> None:
             st.form_submit_button(say("streams-run"), on_click=_overrule, args=(record, rows))
         if session.current_state().stream_pairs:
             hint = say("streams-reset-help")
-            label, drop = say("streams-reset"), run_changes.name_streams
+            label, drop = say("streams-reset"), run_change_actions.name_streams
             st.button(label, key="streams-reset", help=hint, on_click=drop, args=((),))
 
 
@@ -67,7 +67,7 @@ def _overrule(record: AttentionRecord, rows: Sequence[StreamPair]) -> None:
         )
         if [queries, keys] != names:
             named = [(pattern, queries, keys), *(pair for pair in named if pair[0] != pattern)]
-    run_changes.name_streams(tuple(named))
+    run_change_actions.name_streams(tuple(named))
 
 
 def _key(record: AttentionRecord, number: int, side: str) -> str:

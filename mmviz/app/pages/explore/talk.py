@@ -11,10 +11,10 @@ from mmviz.app import resources, run_links
 from mmviz.app.components import page_elements
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
-from mmviz.app.pages.explore.talk_file import talk_file
+from mmviz.app.pages.explore.talk_upload import talk_file
 from mmviz.app.selection import view_of
 from mmviz.app.selection_amounts import SelectionView
-from mmviz.app.session_runs import own_talk
+from mmviz.app.session_history import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, DraftSlide, RunRef, TalkDraft
 from mmviz.app.talk_runs import ref_in_talk, run_of

@@ -8,7 +8,7 @@ import streamlit as st
 
 from mmviz.analysis.answer_maps import KINDS
 from mmviz.analysis.attention_steps import attention_weights, largest_difference
-from mmviz.analysis.map_refs import last_map
+from mmviz.analysis.available_maps import last_map
 from mmviz.analysis.query_key_walkthrough import attention_path
 from mmviz.app.components import page_elements
 from mmviz.app.components.glossary_text import glossary_note

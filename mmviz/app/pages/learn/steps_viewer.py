@@ -12,7 +12,7 @@ from mmviz.app.selection import Selection, read_view, view_of
 from mmviz.explain import Run
 from mmviz.i18n.language import Language, current_language
 from mmviz.report import ViewerData
-from mmviz.report.viewer_requests import MAX_SECTIONS, has_section
+from mmviz.report.viewer_request_check import MAX_SECTIONS, has_section
 
 
 @dataclass

@@ -17,7 +17,7 @@ from mmviz.types import MmvizError
 
 SIDE = 200
 """Longer side of the picture in pixels; a few thousand bytes."""
-STYLE_SHEET = Path(__file__).with_name("loading_page.css")
+STYLE_SHEET = Path(__file__).with_name("prerendered_page.css")
 
 
 @lru_cache(maxsize=64)

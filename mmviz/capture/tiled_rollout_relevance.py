@@ -11,9 +11,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from mmviz.capture.head_weights_by_row_tile import row_tiles, tile_rows
 from mmviz.capture.lazy_attention import Gradients, LazyAttention
-from mmviz.capture.thread_map import thread_map
-from mmviz.capture.tiled_head_weights import row_tiles, tile_rows
+from mmviz.capture.parallel_map import thread_map
 
 T = TypeVar("T")
 TileSum = Callable[[slice, "ScratchBuffer"], Tensor]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.masked_softmax import mask_scores_, masked_softmax
+from mmviz.capture.compute_attention_weights import mask_scores_, masked_softmax
 
 TILE_SIZE = 1 << 20
 """Weights in a tile, about: 64 to 512 rows, enough to be fast and few enough for the processor's cache."""

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mmviz.app import run_links
 from mmviz.app.components import page_elements
-from mmviz.app.session_runs import own_talk
+from mmviz.app.session_history import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef
 from mmviz.app.talk_runs import ref_in_talk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmviz.analysis.map_refs import parse_map_ref
+from mmviz.analysis.available_maps import parse_map_ref
 from mmviz.report.run_interface import Run
 from mmviz.report.viewer_attention_steps import parse_map_number
 from mmviz.report.viewer_map_requests import requested_view

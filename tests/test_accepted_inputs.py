@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmviz.app import resources
+from mmviz.app.accepted_inputs import ModelInputs, model_inputs
 from mmviz.app.jobs import WarmBackend
-from mmviz.app.model_inputs import ModelInputs, model_inputs
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend

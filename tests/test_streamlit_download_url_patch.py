@@ -9,7 +9,7 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.media_file_storage import MediaFileStorageError
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 
-from mmviz.app import streamlit_download_patch
+from mmviz.app import streamlit_download_url_patch
 
 
 def draw(manager: MediaFileManager, content: bytes) -> str:
@@ -23,8 +23,8 @@ def draw(manager: MediaFileManager, content: bytes) -> str:
 def test_a_click_while_the_page_is_drawn_anew_still_gets_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "_remove_orphaned_deferred_callables"
     monkeypatch.setattr(MediaFileManager, name, getattr(MediaFileManager, name))  # what it was stands there afterwards
-    monkeypatch.setattr(streamlit_download_patch, "GRACE", 0.3)
-    streamlit_download_patch.keep_download_addresses()
+    monkeypatch.setattr(streamlit_download_url_patch, "GRACE", 0.3)
+    streamlit_download_url_patch.keep_download_addresses()
     manager = MediaFileManager(MemoryMediaFileStorage("/media"))
     first, second = draw(manager, b"first"), draw(manager, b"second")
     for file_id, content in ((first, b"first"), (second, b"second")):
