@@ -31,8 +31,8 @@ def methods_table(
     A row holds ``method`` as `mmviz.analysis.attributions.attributions` names it, the columns of
     `mmviz.report.map_id_columns` (None for a method through all layers), ``score`` (0 is chance, at most 1),
     ``verdict`` ("yes", "half", "no" or "flat", see `FaithfulnessCurves.verdict`), the areas under the curves, and the
-    curves of ``deletion`` and ``insertion`` with the mean of the ``random`` orders, by tenths of the tokens. The facts hold the
-    ``verdict`` in words.
+    curves of ``deletion`` and ``insertion`` with the mean of the ``random`` orders, by tenths of the tokens. The facts
+    hold the ``verdict`` in words.
     """
     rows = [_row(record, method, curve) for method, curve in curves.items()]
     facts = {**run_facts(request, record), "baseline": baseline, "verdict": [best_method(curves)] if curves else []}
