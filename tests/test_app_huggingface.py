@@ -72,6 +72,8 @@ def test_a_run_of_an_example_under_other_settings_has_a_link_of_its_own(
     gone = visit(**set_address)
     assert now(gone).run_example == example and record_of(gone).made_by["answer"] == plain.made_by["answer"]
     assert any(say("link-run-example") in html.unescape(note) for note in notes(gone, "remark"))
+    press(page, "history-1")
+    assert record_of(run(page)).made_by["answer_part"] == [1, 3], "what is no longer kept is about the same words again"
 
 
 def test_what_a_checkpoint_changes_of_the_decoding_is_told() -> None:

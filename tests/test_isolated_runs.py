@@ -13,6 +13,7 @@ from eager_attention import drawn
 from torch import Tensor, nn
 
 import mmviz
+from mmviz.capture.capture_route_probe import probe_routes
 from mmviz.types import AblateHead, Request
 
 SAMPLE = mmviz.make_sample(text="a")
@@ -122,3 +123,9 @@ def test_a_model_may_make_a_run_in_its_own_and_draws_on_as_before() -> None:
     with ThreadPoolExecutor(1) as pool:
         (record,) = pool.submit(outer.run, [Request("own", SAMPLE, seed=3)]).result(DEADLINE)
     assert record.answers == expected.answers
+
+
+def test_the_probes_of_capture_leave_the_generator_as_it_was() -> None:
+    before = torch.get_rng_state()
+    first, second = probe_routes("cpu"), probe_routes("cpu")
+    assert first == second and torch.equal(torch.get_rng_state(), before)

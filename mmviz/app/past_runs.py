@@ -38,6 +38,8 @@ class PastRun:
     cut_routes: tuple[CutRoute, ...]
     stream_pairs: tuple[tuple[str, str, str], ...]
     options: tuple[tuple[str, str | int], ...]
+    written: tuple[tuple[int, ...], tuple[int, ...]]
+    """The tokens of a written answer, and which of them the run is about; empty where it is about all."""
     view: Mapping[str, str]
     """What was selected last, as parameters of an address."""
     time: float = field(default_factory=time.time)
@@ -59,9 +61,11 @@ def remember_run(past_runs: list[PastRun], state: State, params: Mapping[str, st
     unsure = unsure_answers(run.record)
     best = tuple(answer.label for answer in (unsure or run.record.answers[:1]))
     changes = state.control, state.ablated_heads, state.cut_routes
+    part = tuple(run.record.made_by.get("answer_part", ()))
+    written = (tuple(run.record.made_by["answer"]), part) if part else ((), ())
     past = PastRun(
         run.record.id, run.sample.text or "", best, state.config.model, state.run_example, state.run_id, *changes,
-        state.stream_pairs, state.options, view,
+        state.stream_pairs, state.options, written, view,
     )  # fmt: skip
     others = [other for other in past_runs if other.record_id != run.record.id]
     past_runs[:] = [past, *others][:MAX_PAST_RUNS]

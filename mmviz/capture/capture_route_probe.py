@@ -31,7 +31,16 @@ class _Attention(nn.Module):
 
 
 def probe_routes(device: str) -> list[dict[str, Any]]:
-    """Returns the `route_check` of each implementation of attention on ``device``, its name as ``implementation``."""
+    """Returns the `route_check` of each implementation of attention on ``device``, its name as ``implementation``.
+
+    Leaves torch's random generators as they were.
+    """
+    gpus = range(torch.cuda.device_count()) if torch.device(device).type == "cuda" else ()
+    with torch.random.fork_rng(devices=gpus):
+        return _probe_routes(device)
+
+
+def _probe_routes(device: str) -> list[dict[str, Any]]:
     torch.manual_seed(0)
     query, key, value = (torch.randn(2, HEADS, TOKENS, WIDTH // HEADS, device=device) for _ in range(3))
     valid = (torch.arange(TOKENS, device=device) < TOKENS - 9).expand(1, 1, TOKENS, TOKENS)

@@ -54,7 +54,7 @@ def go_back(past: PastRun) -> None:
         session_history.past_runs().remove(past)  # the run that is made again takes its place
         session_actions.choose_example(past.example)
         state.control, state.ablated_heads, state.cut_routes = past.control, past.ablated_heads, past.cut_routes
-        state.stream_pairs, state.options = past.stream_pairs, past.options
+        state.stream_pairs, state.options, state.written = past.stream_pairs, past.options, past.written
         if past.model in state.config.models:
             state.model, state.config = past.model, state.config.with_model(past.model)
         state.link_params = past.view
