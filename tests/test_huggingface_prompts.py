@@ -60,9 +60,10 @@ def test_words_that_the_template_has_too_are_those_of_the_question(model: Any, q
     assert places == {first + k: Chars(k, k + 1) for k in range(len(asked))}
 
 
-def test_a_template_without_the_question_says_that_its_words_have_no_place(model: Any) -> None:
+@pytest.mark.parametrize("question", ["What is this?", "s", "say what"])
+def test_a_template_without_the_question_says_that_its_words_have_no_place(model: Any, question: str) -> None:
     changed = model.with_options({"template": WITHOUT})
-    prepared = changed.prepare(make_sample(PIXELS, "What is this?"))
+    prepared = changed.prepare(make_sample(PIXELS, question))
     assert not words_of(prepared.streams) and prepared.details["prompt"] == WITHOUT
     assert [notice.code for notice in prepared.notices] == ["hf-question-changed"]
     assert not changed.prepare(make_sample(PIXELS)).notices, "without a question there is nothing to repeat"

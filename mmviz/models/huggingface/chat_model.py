@@ -16,6 +16,7 @@ from mmviz.models.huggingface.families import Family
 from mmviz.models.huggingface.language_lens_readout import language_readout
 from mmviz.models.huggingface.processor_inputs import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.prompt_tokens import (
+    Prompt,
     chat_prompt,
     own_template,
     placeholder_ids,
@@ -126,7 +127,7 @@ class ChatModel:
             inputs, [*tokens, *words], (*notices, *cuts), answer_token=self._answer_token, sample=sample,
             answers=answers,
             details={
-                "prompt": prompt, "settings": {name: getattr(self, name) for name in self.settings},
+                "prompt": prompt.text, "settings": {name: getattr(self, name) for name in self.settings},
                 "decoding": self._decoding,
             },
         )  # fmt: skip
@@ -175,8 +176,8 @@ class ChatModel:
         """See `SupportsGeneration.located_tokens`."""
         return located_tokens(prepared, fields_of)
 
-    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
-        """Returns the inputs of a sample, the tokens of its prompt, and the prompt with a placeholder for each file."""
+    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], Prompt]:
+        """Returns the inputs of a sample, the tokens of its prompt, and the prompt."""
         prompt = chat_prompt(self.processor, self.family, sample, self.system, self.template, self._written_prompts)
         fast = {"return_offsets_mapping": True} if getattr(self.tokenizer, "is_fast", False) else {}
         batch = self._reader.process(sample, prompt.has_video, text=[prompt.text], **fast)
@@ -184,7 +185,7 @@ class ChatModel:
         pairs = None if offsets is None else np.asarray(offsets)[0].tolist()
         ids = batch["input_ids"][0].tolist()
         tokens = prompt_tokens(self.tokenizer, ids, pairs, prompt, self._placeholders)
-        return self._reader.checked(sample, batch, self.answer, prompt.has_video), tokens, prompt.text
+        return self._reader.checked(sample, batch, self.answer, prompt.has_video), tokens, prompt
 
     def _written(
         self, inputs: Mapping[str, Any], total: int, stop: Callable[[], bool], step: Callable[[int, int], None]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.processor_inputs import CheckpointInputs
-from mmviz.models.huggingface.prompt_tokens import token_label
+from mmviz.models.huggingface.prompt_tokens import Prompt, token_label
 from mmviz.models.protocol import AnswerToken
 from mmviz.types import Modality, Sample, Token
 
@@ -23,9 +23,9 @@ class PromptEncoderModel(ChatModel):
 
     pads_prompts = False
 
-    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
-        inputs, tokens, text = super()._prompt(sample)
-        return replace(inputs, encoded=len(tokens)), [*tokens, self._start_token], text
+    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], Prompt]:
+        inputs, tokens, prompt = super()._prompt(sample)
+        return replace(inputs, encoded=len(tokens)), [*tokens, self._start_token], prompt
 
     def _logits(self, tensors: CheckpointInputs, answer: Tensor) -> Tensor:
         start = torch.full_like(answer[:, :1], self._start)

@@ -24,7 +24,7 @@ class Prompt:
     text: str
     """The whole prompt, with one placeholder for each picture and sound."""
     question: str
-    """The part of it that the user wrote."""
+    """The part of it that the user wrote; empty where the template has no place for a question."""
     after: int = 0
     """Characters that follow it there."""
     has_video: bool = False
@@ -58,6 +58,9 @@ def chat_prompt(
     text = text_for(question, has_video)
     if has_video and text.count(str(getattr(processor, "video_token", ""))) != 1:
         has_video, text = False, text_for(question, has_video=False)
+    is_edited = template != own_template(processor)
+    if question.strip() and is_edited and _MARK not in text_for(_MARK, has_video):  # all words are the template's own
+        return Prompt(text, "", 0, has_video)
     return Prompt(text, question, _after(text, question, lambda marked: text_for(marked, has_video)), has_video)
 
 
@@ -123,9 +126,11 @@ def _prompt_text(
     return str(text)
 
 
-def question_notices(text: str, question: str) -> tuple[Notice, ...]:
-    """Returns a notice where the prompt ``text`` does not hold the question, whose words then have no places in it."""
-    return () if question.strip() in text else (Notice("hf-question-changed"),)
+def question_notices(prompt: Prompt, question: str) -> tuple[Notice, ...]:
+    """Returns a notice where ``prompt`` does not hold the question, whose words then have no places in it."""
+    asked = question.strip()
+    is_there = not asked or (bool(prompt.question) and asked in prompt.text)
+    return () if is_there else (Notice("hf-question-changed"),)
 
 
 def placeholder_ids(processor: Any) -> dict[int, Modality]:

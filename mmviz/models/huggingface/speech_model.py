@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.families import Family
 from mmviz.models.huggingface.processor_inputs import CheckpointInputs
-from mmviz.models.huggingface.prompt_tokens import token_label
+from mmviz.models.huggingface.prompt_tokens import Prompt, token_label
 from mmviz.models.protocol import Prepared
 from mmviz.types import Card, Modality, Sample, Token
 
@@ -54,14 +54,14 @@ class SpeechModel(ChatModel):
         heads = [[int(layer), int(head)] for layer, head in getattr(config, "alignment_heads", None) or ()]
         return replace(prepared, details={**prepared.details, **({"alignment_heads": heads} if heads else {})})
 
-    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
+    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], Prompt]:
         prefix = self._prefix or self._prefix_for(sample)
         inputs = self._reader.checked(sample, self._reader.process(sample), self.answer)
         labels = [token_label(self.tokenizer, token_id) for token_id in prefix]
         return (
             replace(inputs, prefix=prefix, encoded=0),
             [Token(Modality.SPECIAL, label) for label in labels],
-            "".join(labels),
+            Prompt("".join(labels), sample.text or ""),
         )
 
     def _written(
