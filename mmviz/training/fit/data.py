@@ -45,7 +45,7 @@ class Recipe:
     frames: int = FRAMES
     """Frames of a sound that the fusion is given."""
     photographs: float = 0.0
-    """Share of the pictures that the classifier sees as photographs, see `photograph_features`."""
+    """Share of the pictures that the classifier sees as photographs, see `simulated_photograph_features`."""
 
 
 class ExampleEncoder:
