@@ -24,17 +24,18 @@ SIDE = 240
 def method_card_html(
     title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
     dark: bool, details: str = "", unit: str = "", ink: str = "", has_labels: bool = False,
+    side: int = SIDE,
 ) -> str:  # fmt: skip
     """Returns small figures of ``amounts`` ``[token]``: spotlight on the image, strips for text and audio, a legend.
 
     ``dark``: whether the page is. ``details`` is HTML below the title. ``unit`` is that of the amounts, by default an
     attention weight. ``ink``: see `amount_legend_html`. ``has_labels``: the words themselves and the seconds stand on
-    the strips.
+    the strips. ``side``: pixels of the longer side of the image.
     """
     image = sample.image
     parts = [f"<b>{html.escape(title)}</b>{details}"]
     if image is not None and any(isinstance(token.location, PixelBox) for token in tokens):
-        lit = spotlight(downscaled(image.pixels, SIDE), tokens, amounts, scale_max, (image.width, image.height))
+        lit = spotlight(downscaled(image.pixels, side), tokens, amounts, scale_max, (image.width, image.height))
         parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
     strip = labelled_strip_html if has_labels else strip_html
     strips = [

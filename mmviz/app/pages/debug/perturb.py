@@ -13,6 +13,7 @@ from mmviz.analysis.attributions import known_modality_shares
 from mmviz.analysis.available_maps import last_keys
 from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.pages.debug.side_by_side import SIDE
 from mmviz.app.pages.debug.written_answer_probability import written_change
 from mmviz.backends import Stop
 from mmviz.experiments.removals import (
@@ -71,8 +72,7 @@ def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
     if after is not None:
         before = runner.run.record
         st.html(_before_after_html(before, after, runner.run))
-        shown = ((before, runner.run.sample, "before"), (after, sample, "after"))
-        _attention_cards([(say(f"perturb-{title}"), inputs, record) for record, inputs, title in shown], runner)
+        _attention_cards(after, sample, runner)
 
 
 def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
@@ -113,7 +113,7 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
     if after is not None:
         page_elements.note(say("perturb-tokens-without", tokens=group_name([labels[k] for k in chosen])))
         st.html(_before_after_html(record, after, runner.run))
-        _attention_cards([(say("perturb-after"), sample, after)], runner)
+        _attention_cards(after, sample, runner)
 
 
 def _swap_label(example: Example) -> str:
@@ -168,11 +168,16 @@ def _verdict(before: AttentionRecord, after: AttentionRecord) -> str:
     )  # fmt: skip
 
 
-def _attention_cards(cards: Sequence[tuple[str, Sample, AttentionRecord]], runner: ExperimentRunner) -> None:
-    """Draws the answer token's attention on the inputs of each run, all on one scale.
+def _attention_cards(after: AttentionRecord, sample: Sample, runner: ExperimentRunner) -> None:
+    """Draws the answer token's attention before the change and after it, which has the inputs ``sample``, side by side
+    on one scale.
 
     Left out are runs too long to hold their weights.
     """
+    cards = (
+        (say("perturb-before"), runner.run.sample, runner.run.record),
+        (say("perturb-after"), sample, after),
+    )
     map_ref = runner.run.map_ref if runner.run.map_ref.method != "relevance" else None
     made_by = {"map_ref": str(map_ref) if map_ref else None}
     shown = [
@@ -187,7 +192,9 @@ def _attention_cards(cards: Sequence[tuple[str, Sample, AttentionRecord]], runne
         if token.location is not None
     ]
     scale_max = max(located, default=0.0) or 1.0
-    for (title, run), row in zip(shown, amounts, strict=True):
+    with st.container(key="perturb-cards"):
+        places = st.columns(len(shown), gap="medium") if shown else []
+    for place, (title, run), row in zip(places, shown, amounts, strict=True):
         has_patches = any(isinstance(token.location, PixelBox) for token in run.tokens)
         inputs = run.sample if has_patches else replace(run.sample, image=None)
-        st.html(method_card_html(title, inputs, run.tokens, row, scale_max, page_elements.is_dark()))
+        place.html(method_card_html(title, inputs, run.tokens, row, scale_max, page_elements.is_dark(), side=SIDE))
