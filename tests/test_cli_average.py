@@ -85,6 +85,8 @@ def test_a_folder_by_question(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert route["effect"] == pytest.approx(-0.3799, abs=1e-4) and route["examples"] == 2
     correct = {row["example"]: row["correct"] for row in document["answers"]}
     assert correct == {"a": True, "b": None, "c": None}
+    assert main(["average", str(folder), "--model", MODEL]) == 0
+    assert capsys.readouterr().out == printed, "what only the files hold is not measured, and nothing else changes"
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from routed_model import Routed, prepare, routed, scores_of
 import mmviz
 from mmviz.analysis.comparable_attention import SOUND_PARTS, ComparableMap, MapPlace, comparable_maps
 from mmviz.backends.local import LocalBackend
+from mmviz.cli.commands.average import count_in_all
 from mmviz.experiments.checkpoint_comparison import compare_checkpoints
 from mmviz.experiments.example_averages import By, Mean, MeanAttention, average, grouped
 from mmviz.experiments.example_measurements import ExampleMeasurement, measure_examples
@@ -224,8 +225,16 @@ def test_examples_are_measured_and_a_broken_one_stops_no_other(backend: LocalBac
         if (cell.place.layer, cell.queries, cell.keys) == (0, TEXT, IMAGE)
     )  # fmt: skip
     assert share == pytest.approx(1, abs=1e-5)
+    assert count_in_all([members]) == 2 and count_in_all([members[:1], members[1:]]) == 0
     without, _ = measure_examples(backend, "routed", examples[:1], with_routes=False)
     assert without[0].routes is None and without[0].routes_error is None and without[0].maps
+    (whole,), _ = measure_examples(backend, "routed", examples[:1], by_layer=False)
+    assert whole.routes is not None and members[0].routes is not None
+    in_all = [effect for effect in members[0].routes.effects if effect.cell.window.layers is None]
+    assert [effect.cell for effect in whole.routes.effects] == [effect.cell for effect in in_all]
+    np.testing.assert_allclose(
+        [effect.effect for effect in whole.routes.effects], [effect.effect for effect in in_all], atol=1e-5
+    )
 
 
 def test_routes_from_or_to_what_an_example_lacks_are_left_out(backend: LocalBackend) -> None:

@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
         "model": options.model, **({"other": options.other} if options.other else {}),
         "trained": all(trained for _, trained in backends),
         "options": option_texts(settings), "examples": len(examples),
-        "measured": min(map(len, measured)), "stopped": done < len(models) * len(examples),
+        "measured": count_in_all(measured), "stopped": done < len(models) * len(examples),
         "skipped": [{"name": name, "reason": str(error)} for name, error in skipped.items()],
     }  # fmt: skip
     tables, lines = _result(options, measured, facts)
@@ -97,6 +97,11 @@ def _run(options: argparse.Namespace) -> int:
         text = "\n".join([*_summary(facts), *lines, *_skipped_lines(skipped)]) + "\n"
         print(to_json(tables) if options.json == "-" else text, end="")
     return 0 if facts["measured"] else 2
+
+
+def count_in_all(measured: Sequence[Sequence[ExampleMeasurement]]) -> int:
+    """Returns how many examples were measured in each of the models."""
+    return len(set.intersection(*({member.name for member in members} for members in measured)))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -119,6 +124,7 @@ def _measured(
     from mmviz.experiments.example_measurements import measure_examples
 
     with_routes = bool(options.json) or options.table == "routes"
+    by_layer = bool(options.json or options.csv or options.other)  # what is printed of one model has all layers alone
     measured: list[list[ExampleMeasurement]] = []
     skipped: dict[str, MmvizError] = {}
     done = 0
@@ -128,7 +134,7 @@ def _measured(
             before = done
             own, errors = measure_examples(
                 backend, model, examples, with_routes, lambda count, _: report(before + count), stop,  # noqa: B023
-                settings,
+                settings, by_layer,
             )  # fmt: skip
             measured.append(own)
             skipped |= {name: error for name, error in errors if name not in skipped}

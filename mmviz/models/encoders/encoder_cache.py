@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from mmviz.models.content_digest import add_content, weights_state
 
-INPUTS = 8
-"""Inputs of each encoder whose outputs are kept."""
+INPUTS = 16
+"""Inputs of each encoder whose outputs are kept: as many as an experiment over examples runs together."""
 Outputs = tuple[Tensor, ...]
 _is_kept: ContextVar[bool] = ContextVar("is_kept", default=False)
 _when_kept: ContextVar[Callable[[Sequence[nn.Module]], None] | None] = ContextVar("when_kept", default=None)
