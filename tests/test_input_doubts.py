@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmviz.backends.local import LocalBackend
 from mmviz.models import input_doubts
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.input_doubts import InputDoubts
@@ -142,6 +143,8 @@ def test_notices_come_once_and_only_for_the_weights_of_the_fit(trio: Trio, monke
     doubts = InputDoubts(trio, vocabulary, "these")
     assert [notice.code for notice in doubts.notices(image, mel, 20)] == ["audio-out-of-distribution"]
     assert doubts.notices(image, mel, 20) and calls == ["image", "audio"], "what was seen is not encoded again"
+    LocalBackend("cpu").forget_inputs([])
+    assert doubts.notices(image, mel, 20) and calls == ["image", "audio"] * 2, "nor is anything of it left"
     assert doubts.notices(None, None, 0) == ()
     assert InputDoubts(trio, vocabulary, "others").notices(image, mel, 20) == ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -21,6 +22,9 @@ _KEPT = 256
 """Pictures and sounds whose scores are kept, so that one that is used again is not encoded again."""
 
 
+_all: weakref.WeakSet[InputDoubts] = weakref.WeakSet()
+
+
 class InputDoubts:
     """Scores inputs by the trained ``trio``, whose tokenizer has ``vocabulary``.
 
@@ -34,6 +38,11 @@ class InputDoubts:
         assert trio.encoders is not None, "inputs are scored by the features of the encoders"
         self._reader = EvidenceReader(trio, rows, trio.encoders)
         self._scores: OrderedDict[bytes, float] = OrderedDict()
+        _all.add(self)
+
+    def clear(self) -> None:
+        """Drops all scores."""
+        self._scores.clear()
 
     def notices(self, image: Tensor | None, mel: Tensor | None, frames: int) -> tuple[Notice, ...]:
         """Returns a notice for a picture and for a sound that is out of the world.
@@ -67,6 +76,12 @@ class InputDoubts:
     @torch.no_grad()
     def _sound(self, mel: Tensor, frames: int) -> Evidence:
         return self._reader.sound(self._trio.audio_features(mel[None].to(self._trio.answer_ids.device))[0], frames)
+
+
+def forget_scores() -> None:
+    """Drops the scores of all inputs of this process, as when a visitor deletes theirs: they are kept by content."""
+    for doubts in list(_all):
+        doubts.clear()
 
 
 def score(fitted: Detector, evidence: Evidence) -> float:

@@ -27,6 +27,7 @@ from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.models import CATALOGUE, Model
 from mmviz.models.custom_model_factory import load
 from mmviz.models.encoders.encoder_cache import forget_encodings
+from mmviz.models.input_doubts import forget_scores
 from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, Sample, View
 from mmviz.types.exact_attention import ExactAttention
@@ -188,6 +189,7 @@ class LocalBackend:
         refuse_after_fork()
         self._cache.drop(record_ids)
         forget_encodings()
+        forget_scores()
         forget_sites()
         if self._cpu is not None:
             self._cpu.forget_inputs(record_ids)
