@@ -162,4 +162,6 @@ def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCu
         }
         with column:
             figure = curve_figure(curve, chosen.band(kind == "insertion"), texts, limits, page_elements.is_dark())
-            st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=f"faithfulness-{kind}")
+            st.plotly_chart(
+                figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=f"faithfulness-{kind}", alt=texts["title"]
+            )

@@ -97,7 +97,13 @@ def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
         say("heads-note", answer=answer), say("heads-unit", answer=answer), page_elements.is_dark(),
     )  # fmt: skip
     event: Any = st.plotly_chart(
-        figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=key, on_select="rerun", selection_mode="points"
+        figure,
+        theme=None,
+        config=page_elements.PLOTLY_CONFIG,
+        key=key,
+        on_select="rerun",
+        selection_mode="points",
+        alt=say("heads-title"),
     )
     points = event["selection"]["points"]
     if points and points != st.session_state.get(f"{key}-points"):

@@ -83,7 +83,7 @@ def _forming(grid: LensGrid) -> None:
     }
     reading = grid.lens.reading
     figure = forming_figure(reading, reading.answer_token, grid.layers, texts, page_elements.is_dark())
-    st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="lens-forming")
+    st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="lens-forming", alt=texts["title"])
 
 
 def _grid(runner: ExperimentRunner, grid: LensGrid) -> None:
@@ -109,4 +109,6 @@ def _grid(runner: ExperimentRunner, grid: LensGrid) -> None:
             moment_hovers(grid, moments), grid.layers, {"x": say("lens-moment"), "y": sentence("lens-column-layer")},
             page_elements.is_dark(),
         )  # fmt: skip
-        st.plotly_chart(figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="lens-moments")
+        st.plotly_chart(
+            figure, theme=None, config=page_elements.PLOTLY_CONFIG, key="lens-moments", alt=say("lens-moments")
+        )

@@ -125,7 +125,7 @@ def _figure(code: str, unit: Unit, tokens: int, series: Sequence[Series], is_lar
     figure = growth_figure(series, tokens, unit, texts, page_elements.is_dark())
     if is_large:
         enlarge(figure)
-    st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-cost-{code}")
+    st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-cost-{code}", alt=texts["title"])
 
 
 def _series(

@@ -176,7 +176,9 @@ def _images_and_curves(
             if context.is_large:
                 enlarge(figure, _LARGE_HEIGHT)
                 figure.update_layout(margin_b=130)  # the name of the axis between its numbers and two lines of legend
-            st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"training-{name}")
+            st.plotly_chart(
+                figure, theme=None, config={"displayModeBar": False}, key=f"training-{name}", alt=titled["title"]
+            )
 
 
 def _images_html(run: TrainingRun, snapshot: Snapshot) -> str:

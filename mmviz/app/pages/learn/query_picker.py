@@ -117,4 +117,6 @@ def bars(
     texts = {"axis": axis, "all": say("learn-bars-all", count=len(tokens)),
              "strongest": say("learn-bars-strongest", count=min(STRONGEST, len(tokens)))}  # fmt: skip
     figure = key_bars(tokens, values, texts, modality_names, page_elements.is_dark(), selected, context.is_large)
-    st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-{context.lesson}-{code}")
+    st.plotly_chart(
+        figure, theme=None, config={"displayModeBar": False}, key=f"learn-{context.lesson}-{code}", alt=title
+    )

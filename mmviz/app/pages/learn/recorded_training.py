@@ -36,7 +36,7 @@ def recorded_curves(recorded: list[tuple[Example, TrainingViewerData]]) -> None:
     enlarge(figure, _HEIGHT)
     figure.layout.title.text = f"<b>{plain(texts['title'])}</b>"  # on one line: it has the whole width
     figure.update_layout(margin={"t": 56, "b": 70 + 30 * len(probabilities)})
-    st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key="training-recorded")
+    st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key="training-recorded", alt=texts["title"])
 
 
 def recorded_images(example: Example, data: TrainingViewerData) -> None:
