@@ -36,11 +36,21 @@ def app_options() -> dict[str, Any]:
     return {
         "script_path": Path(__file__).with_name("streamlit_script.py"),
         "lifespan": _open_browser,
+        "on_script_error": _say_failed,
         "middleware": [
             Middleware(ConnectionGuard, addresses=VisitorAddresses.from_environment()),
             Middleware(StaticAssets),
         ],
     }
+
+
+def _say_failed(error: Exception) -> bool:
+    """Says in the visitor's language that a part of the page could not be drawn; Streamlit's own text is English."""
+    from mmviz.app.components.page_elements import note  # here, as it loads more than the server needs to start
+    from mmviz.i18n.page import say
+
+    note(say("page-failed", error=type(error).__name__), "error")
+    return True
 
 
 @asynccontextmanager

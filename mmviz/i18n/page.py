@@ -14,6 +14,7 @@ from mmviz.i18n.learn import LEARN
 from mmviz.i18n.lens_page import LENS_PAGE
 from mmviz.i18n.own_talk import OWN_TALK
 from mmviz.i18n.present import PRESENT
+from mmviz.i18n.question_composer import QUESTION_COMPOSER
 from mmviz.i18n.report import REPORT
 from mmviz.i18n.routes import ROUTES
 from mmviz.i18n.story import STORY
@@ -105,20 +106,10 @@ LABELS: dict[str, str] = {
     "person who runs this page that --tls-cert and --tls-key turn HTTPS on.",
     "audio-live-insecure": "Browsers give the microphone only to pages over HTTPS. Upload a recording instead, or tell "
     "the person who runs this page that --tls-cert and --tls-key turn HTTPS on.",
-    "compose": "Compose",
-    "compose-help": "All questions that the bundled model can answer, to choose from.",
-    "compose-wording": "Question",
-    "compose-wording-help": "Click and type to search.",
-    "compose-x": "Word",
-    "compose-y": "Second word",
-    "compose-rel": "Place",
-    "compose-needs": "To answer this, the model needs {needs}.",
-    "compose-needs-image": "the picture",
-    "compose-needs-audio": "the sound",
-    "compose-needs-image-audio": "the picture and the sound",
-    "compose-ask": "Ask this question",
     "unexpected": "The model failed with an unexpected error, which is not your input's fault. Below is the previous "
     "run.",
+    "page-failed": "This part of the page could not be drawn, by a fault of mmviz ({error}). Your inputs and runs are "
+    "still there: choose something else, or reload the page. If it happens again, report it with the server's log.",
     "nothing-yet": "No run yet. Choose one of the examples under “{examples}”, or give your own inputs and press Run.",
     # answer
     "no-answer": "none",
@@ -279,7 +270,8 @@ LABELS: dict[str, str] = {
     "left out.",
 }
 for _texts in (
-    DEBUG, FIRST_SCREEN, HEAD_EDGES, HISTORY, LEARN, LENS_PAGE, OWN_TALK, PRESENT, REPORT, ROUTES, STORY, TABLES,
+    DEBUG, FIRST_SCREEN, HEAD_EDGES, HISTORY, LEARN, LENS_PAGE, OWN_TALK, PRESENT, QUESTION_COMPOSER, REPORT,
+    ROUTES, STORY, TABLES,
 ):  # fmt: skip
     LABELS |= _texts
 
