@@ -54,7 +54,7 @@ def test_the_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     out = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv")}
     assert main(["audit", "--json", str(out["json"]), "--csv", str(out["csv"])]) == 0
     printed, progress = capsys.readouterr()
-    assert progress.endswith(f"\r{sentence('audit-progress', done=count, of=count)}\n") and progress.count("\n") == 1
+    assert progress.endswith(f"\r{sentence('examples-progress', done=count, of=count)}\n") and progress.count("\n") == 1
     document = json.loads(out["json"].read_text())
     rows = document["rows"]
     assert [row["name"] for row in rows] == [example.id for example in gallery] and not document["skipped"]
@@ -140,12 +140,12 @@ def test_the_exit_code_is_2_if_no_example_can_be_evaluated(tmp_path: Path, capsy
 def test_ctrl_c_keeps_what_was_evaluated(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def press(done: int, of: int) -> None:
+    def press(done: int) -> None:
         assert done == 1, "the audit stops after the first example"
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(audit, "_print_progress", press)
+    monkeypatch.setattr(audit, "examples_progress", lambda of: press)
     assert main(["audit", str(folder), "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (

@@ -63,7 +63,7 @@ def test_a_folder_by_question(folder: Path, tmp_path: Path, capsys: pytest.Captu
     arguments = ["average", str(folder), "--model", MODEL, "--json", str(out["json"]), "--csv", str(out["csv"])]
     assert main(arguments) == 0
     printed, progress = capsys.readouterr()
-    assert progress.endswith(f"\r{sentence('average-progress', done=4, of=4)}\n") and "s left" in progress
+    assert progress.endswith(f"\r{sentence('examples-progress', done=4, of=4)}\n") and "s left" in progress
     assert "3 of 4 examples measured" in printed and "Question “what?”: 2 examples" in printed
     assert (
         say("route", queries=say("name-text"), keys=say("name-image")) in printed
@@ -109,7 +109,7 @@ def test_two_checkpoints(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     out = tmp_path / "out.csv"
     assert main(["average", str(folder), "--model", MODEL, "--other", OTHER, "--csv", str(out)]) == 0
     printed, progress = capsys.readouterr()
-    assert progress.endswith(f"{sentence('average-progress', done=8, of=8)}\n")
+    assert progress.endswith(f"{sentence('examples-progress', done=8, of=8)}\n")
     assert f"{MODEL} → {OTHER}: of 3 examples, 0 have another answer." in printed
     first = next(csv.DictReader(out.open(newline="")))
     assert (first["queries"], first["keys"], first["examples"]) == ("answer", "image", "3")
@@ -126,7 +126,7 @@ def test_two_checkpoints(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
 def test_ctrl_c_keeps_what_was_measured(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(average, "_progress_printer", lambda of: lambda done: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(average, "examples_progress", lambda of: lambda done: os.kill(os.getpid(), signal.SIGINT))
     assert main(["average", str(folder), "--model", MODEL, "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["stopped"] and document["measured"] == 1 and document["examples"] == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mmviz.i18n.errors_and_notices import sentence
@@ -16,6 +17,18 @@ def print_over(text: str, is_last: bool) -> None:
     """Prints ``text`` over the line that was printed before; the last one ends the line."""
     clear = "\x1b[K" if sys.stderr.isatty() else ""
     print(f"\r{text}{clear}", end="\n" if is_last else "", file=sys.stderr, flush=True)
+
+
+def examples_progress(of: int) -> Callable[[int], None]:
+    """Returns a function that prints how many of ``of`` runs are done, and about how long the rest takes."""
+    started = time.monotonic()
+
+    def report(done: int) -> None:
+        seconds = (time.monotonic() - started) / done * (of - done)
+        code = "examples-remaining" if done < of else "examples-progress"
+        print_over(sentence(code, done=done, of=of, seconds=seconds), is_last=done >= of)
+
+    return report
 
 
 class ProgressLine:

@@ -232,7 +232,6 @@ SENTENCES: dict[str, str] = {
     "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows how information is routed, not why the "
     "answer was given.",
-    "audit-progress": "Evaluating examples: {done} of {of}",
     "doctor-machine": "{name} on {system}; devices: {devices}; runs use {device}; {threads} torch threads.",
     "doctor-columns": "Heads x queries x keys, precision, route, largest difference from eager attention in float64, "
     "and largest difference between attention times values and the output:",

@@ -16,9 +16,8 @@ from mmviz.cli.options import (
     prompt_settings,
     stop_on_interrupt,
 )
-from mmviz.cli.progress_line import print_over
+from mmviz.cli.progress_line import examples_progress
 from mmviz.experiments.removals import Baseline
-from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 
 if TYPE_CHECKING:
@@ -72,9 +71,10 @@ def _run(options: argparse.Namespace) -> int:
     settings = tuple(prompt_settings(options).items())
     examples = load_examples(options.folder) if options.folder else load_gallery()
     backend, is_trained = backend_with(backend_from(options), options.model)
+    report = examples_progress(len(examples))
     with stop_on_interrupt() as stop:
         assessments, skipped = evaluate_examples(
-            backend, options.model, examples, options.baseline, _print_progress, stop, settings
+            backend, options.model, examples, options.baseline, lambda done, _: report(done), stop, settings
         )
     done = len(assessments) + len(skipped)
     if done < len(examples):
@@ -92,10 +92,6 @@ def _run(options: argparse.Namespace) -> int:
     finally:  # the table is printed even where a file cannot be written
         print(to_json(audit) if options.json == "-" else to_text(audit) + "\n", end="")
     return 0 if assessments else 2
-
-
-def _print_progress(done: int, of: int) -> None:
-    print_over(sentence("audit-progress", done=done, of=of), is_last=done >= of)
 
 
 def to_text(audit: Audit) -> str:

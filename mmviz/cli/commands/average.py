@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from mmviz.cli.options import (
@@ -18,7 +17,7 @@ from mmviz.cli.options import (
     prompt_settings,
     stop_on_interrupt,
 )
-from mmviz.cli.progress_line import print_over
+from mmviz.cli.progress_line import examples_progress
 from mmviz.experiments.example_averages import By, average
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
@@ -128,7 +127,7 @@ def _measured(
     measured: list[list[ExampleMeasurement]] = []
     skipped: dict[str, MmvizError] = {}
     done = 0
-    report = _progress_printer(len(models) * len(examples))
+    report = examples_progress(len(models) * len(examples))
     with stop_on_interrupt() as stop:
         for model, backend in zip(models, backends, strict=True):
             before = done
@@ -142,18 +141,6 @@ def _measured(
     if done < len(models) * len(examples):
         print(file=sys.stderr)
     return measured, skipped, done
-
-
-def _progress_printer(of: int) -> Callable[[int], None]:
-    """Returns a function that prints how many of ``of`` runs are done, and about how long the rest takes."""
-    started = time.monotonic()
-
-    def report(done: int) -> None:
-        seconds = (time.monotonic() - started) / done * (of - done)
-        code = "average-remaining" if done < of else "average-progress"
-        print_over(sentence(code, done=done, of=of, seconds=seconds), is_last=done >= of)
-
-    return report
 
 
 def _result(
