@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -31,6 +32,10 @@ def test_a_click_while_the_page_is_drawn_anew_still_gets_its_file(monkeypatch: p
         url = manager.execute_deferred(file_id)
         stored = manager.read_file(url.rsplit("/", 1)[-1].partition(".")[0])
         assert stored is not None and stored.content == content
+    threads = threading.active_count()
+    for _ in range(50):  # as many drawings of a part of some page
+        manager.remove_orphaned_files()
+    assert threading.active_count() <= threads, "each file is waited for once"
     end = time.monotonic() + 20
     while first in manager._deferred_callables:
         assert time.monotonic() < end, "it is never forgotten"

@@ -11,9 +11,11 @@ arrives while the viewer reports its selection is then in the session, and nowhe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
 from streamlit.runtime.state import SafeSessionState, SessionState
 
@@ -28,8 +30,8 @@ def keep_callbacks_whole() -> None:
 
     Leaves a Streamlit whose state is built otherwise as it is.
     """
-    original = SafeSessionState.on_script_will_rerun
-    if hasattr(original, "__wrapped__") or _INTERRUPTS not in SafeSessionState.__annotations__:
+    original = getattr(SafeSessionState, "on_script_will_rerun", None)
+    if original is None or hasattr(original, "__wrapped__") or _INTERRUPTS not in SafeSessionState.__annotations__:
         return
 
     @wraps(original)
@@ -40,22 +42,30 @@ def keep_callbacks_whole() -> None:
             original(state, *args, **kwargs)
         finally:
             object.__setattr__(state, _INTERRUPTS, interrupts)
-        context = get_script_run_ctx()
-        if context is None or context.script_requests is None or not context.fragment_ids_this_run:
-            return
-        if _changed_outside(state._state, context.fragment_ids_this_run):
-            context.script_requests.request_rerun(
-                RerunData(
-                    query_string=context.query_string, page_script_hash=context.page_script_hash,
-                    cached_message_hashes=context.cached_message_hashes, context_info=context.context_info,
-                )
-            )  # fmt: skip
+        with suppress(AttributeError, TypeError):  # in a Streamlit that is built otherwise
+            _draw_all(state._state, args[0] if args else None)
 
     SafeSessionState.on_script_will_rerun = run_callbacks  # type: ignore[assignment,method-assign]
 
 
 def _wait() -> None:
     pass
+
+
+def _draw_all(state: SessionState, given: WidgetStates | None) -> None:
+    """Requests a drawing of the whole page where the request for a fragment, which brought the values ``given``, has
+    changed a widget outside it. Clicks that are read where the button is drawn are handed on to that drawing."""
+    context = get_script_run_ctx()
+    if context is None or context.script_requests is None or not context.fragment_ids_this_run:
+        return
+    if _changed_outside(state, context.fragment_ids_this_run):
+        context.script_requests.request_rerun(
+            RerunData(
+                query_string=context.query_string, page_script_hash=context.page_script_hash,
+                cached_message_hashes=context.cached_message_hashes, context_info=context.context_info,
+                replay_trigger_states=state._filter_active_trigger_widget_states(given),
+            )
+        )  # fmt: skip
 
 
 def _changed_outside(state: SessionState, fragments: Sequence[str]) -> bool:

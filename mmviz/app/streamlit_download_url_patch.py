@@ -7,12 +7,15 @@ one: Streamlit 1.67 then says that the file could not be generated.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 
 from streamlit.runtime.media_file_manager import MediaFileManager
 
 GRACE = 30.0
 """Seconds for which a file can still be had after the page has been drawn anew."""
+_leaving: weakref.WeakKeyDictionary[MediaFileManager, set[str]] = weakref.WeakKeyDictionary()
+"""The files that are forgotten soon."""
 
 
 def keep_download_addresses() -> None:
@@ -28,9 +31,12 @@ def keep_download_addresses() -> None:
 
 
 def _forget_later(manager: MediaFileManager) -> None:
-    """Forgets, after a while, the files that no page offers any longer. The caller holds the manager's lock."""
-    gone = _gone(manager)
+    """Forgets, after a while, the files that no page offers any longer, once each. The caller holds the manager's
+    lock."""
+    leaving = _leaving.setdefault(manager, set())
+    gone = [file_id for file_id in _gone(manager) if file_id not in leaving]
     if gone:
+        leaving.update(gone)
         timer = threading.Timer(GRACE, _forget, (manager, gone))
         timer.daemon = True
         timer.start()
@@ -38,6 +44,7 @@ def _forget_later(manager: MediaFileManager) -> None:
 
 def _forget(manager: MediaFileManager, file_ids: Sequence[str]) -> None:
     with manager._lock:
+        _leaving.get(manager, set()).difference_update(file_ids)
         for file_id in set(file_ids).intersection(_gone(manager)):
             manager._drop_deferred_id(file_id)
 

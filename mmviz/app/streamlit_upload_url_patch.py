@@ -6,6 +6,8 @@ then waits for ever: a file that was dropped in that moment is lost, without a w
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 
 _clear = ForwardMsgQueue.clear
@@ -16,12 +18,10 @@ def keep_upload_addresses() -> None:
     ForwardMsgQueue.clear = _clear_all_but_addresses  # type: ignore[method-assign]
 
 
-def _clear_all_but_addresses(
-    self: ForwardMsgQueue, retain_lifecycle_msgs: bool = False, fragment_ids_this_run: list[str] | None = None
-) -> None:  # fmt: skip
+def _clear_all_but_addresses(self: ForwardMsgQueue, *args: Any, **options: Any) -> None:
     """Does what ``ForwardMsgQueue.clear`` does, but to answers only where it drops everything."""
-    if not retain_lifecycle_msgs:
-        _clear(self)
+    if not (args[0] if args else options.get("retain_lifecycle_msgs")):
+        _clear(self, *args, **options)
         return
     addresses = []
     for message in self.flush():
@@ -29,6 +29,6 @@ def _clear_all_but_addresses(
             addresses.append(message)
         else:
             self.enqueue(message)
-    _clear(self, retain_lifecycle_msgs, fragment_ids_this_run)
+    _clear(self, *args, **options)
     for message in addresses:
         self.enqueue(message)
