@@ -160,6 +160,11 @@ def _run_with(page: AppTest, states: Any) -> AppTest:
     return page
 
 
+def past_run(page: AppTest, number: int) -> str:
+    """Returns the key of the button of a run in the history; 0 is the one on the screen."""
+    return [str(button.key) for button in page.button if str(button.key).startswith("history-")][number]
+
+
 def press(page: AppTest, key: str) -> AppTest:
     """Presses a button."""
     page.button(key).click()

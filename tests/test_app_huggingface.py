@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints  # noqa: F401  # first: it sets what transformers reads
-from app_page import address, markup, notes, now, press, record_of, run, visit, word
+from app_page import address, markup, notes, now, past_run, press, record_of, run, visit, word
 
 from mmviz.app.kept_runs import KeptRuns
 from mmviz.app.pages.explore.prompt_settings import decoding_text
@@ -66,13 +66,13 @@ def test_a_run_of_an_example_under_other_settings_has_a_link_of_its_own(
     assert record_of(reloaded).id == part.id and now(reloaded).run_example == example
     other = visit(**set_address)
     assert record_of(other).id == set_run.id and now(other).options == (("new_tokens", 4),)
-    press(page, "history-1")
+    press(page, past_run(page, 1))
     assert record_of(page).id == set_run.id, "the history opens the run that is kept"
     kept_runs.forget("", now(page).visitor)
     gone = visit(**set_address)
     assert now(gone).run_example == example and record_of(gone).made_by["answer"] == plain.made_by["answer"]
     assert any(say("link-run-example") in html.unescape(note) for note in notes(gone, "remark"))
-    press(page, "history-1")
+    press(page, past_run(page, 1))
     assert record_of(run(page)).made_by["answer_part"] == [1, 3], "what is no longer kept is about the same words again"
 
 

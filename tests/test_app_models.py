@@ -136,6 +136,21 @@ def test_loading_shows_progress_and_can_be_stopped(offer: Callable[..., AppTest]
 
 
 @pytest.mark.slow
+def test_the_loading_goes_on_while_inputs_are_forgotten(offer: Callable[..., AppTest]) -> None:
+    page = offer("trio", f"{__name__}:make")
+    page.text_input(state.QUESTION).set_value("secret words")
+    press(page, "run")
+    press(page, "model-1")
+    assert LOADING.wait(60)
+    run(page)
+    job = now(page).model_job
+    press(page, "forget")
+    assert now(page).run is None and "secret" not in markup(page)
+    assert job is not None and now(page).model_job is job and not job.is_stopped and page.get("progress")
+    RELEASE.set()
+
+
+@pytest.mark.slow
 def test_a_link_opens_the_model_that_was_picked(folders: Path, offer: Callable[..., AppTest]) -> None:
     clip = f"hf:{folders / 'clip'}"
     page = offer("trio", clip)

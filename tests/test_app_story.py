@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from app_page import EXAMPLES, address, markup, now, press, record_of, run, selected, settled, visit
+from app_page import EXAMPLES, address, markup, now, past_run, press, record_of, run, selected, settled, visit
 from made_up_talk import recorded_run
 from streamlit.testing.v1 import AppTest
 
@@ -17,6 +17,7 @@ from mmviz.analysis.answer_maps import reads_from_ref
 from mmviz.analysis.attributions import modality_shares
 from mmviz.app import resources, session_history
 from mmviz.app import session_state as state
+from mmviz.app.pages.explore import story as story_page
 from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects, unlike_routes
 from mmviz.app.pages.explore.story import told_story
 from mmviz.experiments.modality_shapley import Effect
@@ -159,7 +160,7 @@ def test_the_story_of_ones_own_input_is_traced_on_request() -> None:
     assert_told(page, job.result.story)
     link = {name: value for name, value in address(page).items() if name != "lang"}
     press(page, f"example-{SPOKEN.id}")
-    press(page, "history-1")
+    press(page, past_run(page, 1))
     for again in (page, visit(**link)):  # by the history, and by a reload
         assert now(again).run.record.id == record_of(page).id and now(again).experiments == {}
         assert not any(button.key == "story" for button in again.button)
@@ -167,6 +168,19 @@ def test_the_story_of_ones_own_input_is_traced_on_request() -> None:
         assert_told(again, job.result.story)
     press(page, "run")
     assert not cards_of(page) and page.button("story"), "another run has no story yet"
+
+
+def test_a_card_that_is_clicked_while_another_run_is_made_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = visit(example=SPOKEN.id)
+    record, session = record_of(page), now(page)
+    story = told_story(session, record)
+    press(page, f"example-{EXAMPLES[1].id}")
+    before = session.selection, session.serial
+    monkeypatch.setattr(story_page.session, "current_state", lambda: session)
+    assert story is not None and session.run is not None and session.run.record.id != record.id
+    for step in story.steps:
+        story_page.show_step(record, step)
+    assert (session.selection, session.serial) == before
 
 
 def test_the_story_is_told_in_chinese() -> None:

@@ -11,7 +11,7 @@ import pytest
 from app_page import address, markup, notes, now, payload, press, run, visit
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app.pages.learn import training
+from mmviz.app.pages.learn import live_training, training
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.page import say
 from mmviz.io.training_timeline_file import unpack
@@ -109,6 +109,10 @@ def test_the_page_shows_progress_and_a_stopped_training_is_kept(monkeypatch: pyt
     assert all(number in progress for number in ("2", "96", "128"))
     assert say("learn-training-before") in markup(page) and not page.metric
     assert say("learn-training-after", epoch="1") in markup(page)
+    with monkeypatch.context() as patch:
+        patch.setattr(live_training.session, "current_state", lambda: now(page))
+        live_training._start()
+    assert now(page).training_job is job, "the second click of two begins no other training"
     press(page, "learn-stop")
     resume.set()
     page = finished(page)

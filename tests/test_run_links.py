@@ -16,6 +16,7 @@ from app_page import (
     markup,
     notes,
     now,
+    past_run,
     payload,
     press,
     report_view,
@@ -34,6 +35,7 @@ from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
+from mmviz.app.pages.explore import history
 from mmviz.app.talk_draft import TalkDraft
 from mmviz.app.talk_runs import run_of
 from mmviz.backends.local import LocalBackend
@@ -246,16 +248,30 @@ def test_the_history_leads_back_to_inputs_run_and_view(opened: AppTest) -> None:
     shown = [EXAMPLES[1].question, "secret words", FULL.question, EXAMPLES[0].question]
     assert all(question in line for question, line in zip(shown, lines, strict=True))
     assert say("control-uniform") in lines[2] and own.record.answers[0].label in lines[1]
-    assert re.match(r"\d\d:\d\d ", lines[0]) and opened.button("history-0").disabled, "it is on the screen"
-    press(opened, "history-1")
+    assert re.match(r"\d\d:\d\d ", lines[0]) and opened.button(past_run(opened, 0)).disabled, "it is on the screen"
+    press(opened, past_run(opened, 1))
     assert now(opened).run is own and selected(opened) == own_view and address(opened) == link
     assert opened.text_input(state.QUESTION).value == "secret words" and say("changed") not in markup(opened)
     assert "secret words" in past_runs(opened)[0], "shown last, it is first"
-    press(opened, "history-2")
+    press(opened, past_run(opened, 2))
     again = now(opened)
     assert again.control == "uniform" and again.run.record.answers == uniform[0].record.answers
     assert selected(opened) == uniform[1] and opened.text_input(state.QUESTION).value == FULL.question
     assert say("uniform") in markup(opened) and len(past_runs(opened)) == 4, "made again, it is not listed twice"
+
+
+def test_a_second_click_in_the_history_opens_no_other_run(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_run(opened)
+    press(opened, f"example-{FULL.id}")
+    entries = opened.session_state[session_history.PAST_RUNS]
+    clicked = entries[1]
+    press(opened, past_run(opened, 1))
+    shown, ids = now(opened).run, [entry.record_id for entry in entries]
+    monkeypatch.setattr(history.session, "current_state", lambda: now(opened))
+    monkeypatch.setattr(history.session_history, "past_runs", lambda: entries)
+    history.go_back(clicked)
+    assert now(opened).run is shown and not now(opened).run_requested
+    assert [entry.record_id for entry in entries] == ids and clicked.record_id == ids[0]
 
 
 def test_a_run_of_the_history_that_is_no_longer_kept_says_so_once(opened: AppTest, kept_runs: KeptRuns) -> None:
@@ -263,7 +279,7 @@ def test_a_run_of_the_history_that_is_no_longer_kept_says_so_once(opened: AppTes
     press(opened, f"example-{FULL.id}")
     kept_runs.forget("", now(opened).visitor)
     shown = now(opened).run
-    press(opened, "history-1")
+    press(opened, past_run(opened, 1))
     assert html.escape(say("history-gone")) in "".join(notes(opened, "remark"))
     assert now(opened).run is shown and not any("secret" in line for line in past_runs(opened))
     report_view(opened, view(opened, tokens=[5]))
@@ -275,7 +291,7 @@ def test_the_history_is_bounded_and_forgotten_with_the_inputs(opened: AppTest, m
     own_run(opened)
     press(opened, f"example-{EXAMPLES[1].id}")
     assert len(past_runs(opened)) == 2 and "secret words" in past_runs(opened)[1]
-    press(opened, "history-1")
+    press(opened, past_run(opened, 1))
     press(opened, "forget")
     assert session_history.PAST_RUNS not in opened.session_state
 

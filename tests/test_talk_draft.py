@@ -42,6 +42,11 @@ def test_slides_are_moved_added_behind_the_chosen_one_and_removed() -> None:
     assert shown is not None and shown.slide.title == "b"
     draft.remove(second)
     assert len({each.number for each in draft.slides}) == 3
+    left, chosen = list(draft.slides), draft.chosen
+    draft.remove(second)
+    draft.move(second, 1)
+    draft.edit(second, title="late")
+    assert draft.slides == left and draft.chosen == chosen, "a click that comes after the removal changes nothing"
 
 
 def test_texts_that_were_not_edited_follow_the_language() -> None:

@@ -103,7 +103,9 @@ def _widget_key(key: tuple[object, ...]) -> str:
 
 
 def _discard(experiments: dict[tuple[object, ...], Job[Any]], key: tuple[object, ...]) -> None:
-    experiments.pop(key, None)
+    """Drops an experiment that has ended, so that it is begun again; not one that a click before has begun."""
+    if key in experiments and experiments[key].wait(0):
+        del experiments[key]
 
 
 @st.fragment(run_every=0.4)

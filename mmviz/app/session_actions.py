@@ -64,11 +64,14 @@ def reset_state() -> None:
     """Drops the run, its experiments and the contents of the form; the page that is open stays."""
     state = current_state()
     end_experiments(state)
+    if state.flow_job is not None:
+        state.flow_job.stop()
     choose_example(None)
     st.session_state[KEY] = State(
         page=state.page, section=state.section, lesson=state.lesson, answered_lessons=state.answered_lessons,
         lesson_params=state.lesson_params, lesson_serial=state.lesson_serial, slide=state.slide,
-        training_job=state.training_job,
+        training_job=state.training_job, model_requested=state.model_requested, model_job=state.model_job,
+        model_loading=state.model_loading,
         config=state.config, model=state.model, saved_run_shown=state.saved_run_shown, form_number=state.form_number,
         serial=state.serial, visitor=state.visitor,
     )  # fmt: skip

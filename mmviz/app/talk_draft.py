@@ -129,6 +129,8 @@ class TalkDraft:
     def move(self, number: int, step: int) -> None:
         """Moves a slide ``step`` places towards the end (below 0: the beginning), as far as it goes."""
         place = self._place(number)
+        if place is None:
+            return
         slide = self.slides.pop(place)
         self.slides.insert(min(len(self.slides), max(0, place + step)), slide)
         self.chosen = number
@@ -136,6 +138,8 @@ class TalkDraft:
     def remove(self, number: int) -> None:
         """Removes a slide, and chooses one beside it."""
         place = self._place(number)
+        if place is None:
+            return
         del self.slides[place]
         if self.chosen == number and self.slides:
             self.chosen = self.slides[min(place, len(self.slides) - 1)].number
@@ -143,6 +147,8 @@ class TalkDraft:
     def edit(self, number: int, **texts: str) -> None:
         """Sets texts of a slide: ``title``, ``caption``, ``notes``."""
         place = self._place(number)
+        if place is None:
+            return
         each = self.slides[place]
         self.slides[place] = replace(each, slide=replace(each.slide, **texts))  # type: ignore[arg-type]
 
@@ -163,8 +169,9 @@ class TalkDraft:
         title = self.title or next((run.sample.text for run in runs.values() if run.sample.text), "") or "mmviz"
         return Talk(title, tuple(runs.values()), tuple(slides), language) if slides else None
 
-    def _place(self, number: int) -> int:
-        return next(place for place, each in enumerate(self.slides) if each.number == number)
+    def _place(self, number: int) -> int | None:
+        """Returns where a slide stands; None for one that an earlier click has removed."""
+        return next((place for place, each in enumerate(self.slides) if each.number == number), None)
 
 
 def _draft_slide(number: int, slide: Slide, run: RunRef | None, wordings: tuple[Slide, ...] = ()) -> DraftSlide:

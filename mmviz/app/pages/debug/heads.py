@@ -106,8 +106,8 @@ def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
         alt=say("heads-title"),
     )
     points = event["selection"]["points"]
-    if points and points != st.session_state.get(f"{key}-points"):
-        st.session_state[f"{key}-points"] = points  # the point is still selected when the visitor comes back
+    before, st.session_state[f"{key}-points"] = st.session_state.get(f"{key}-points"), points
+    if points and points != before:  # else the point is still selected, as when the visitor comes back
         row, head = (int(value) for value in points[0]["customdata"])
         choose_head(numbers[row], head)
 

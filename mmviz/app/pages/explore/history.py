@@ -24,10 +24,10 @@ def history(state: State) -> None:
     """Draws the button that opens the list of the session's runs, and the link to the run on the screen."""
     past_runs = session_history.past_runs()
     with st.popover(say("history", count=len(past_runs)), help=say("history-help"), key="history", width="content"):
-        for number, past in enumerate(past_runs):
+        for past in past_runs:
             is_shown = state.run is not None and past.record_id == state.run.record.id
             st.button(
-                _label(past), key=f"history-{number}", type="tertiary", disabled=is_shown,
+                _label(past), key=f"history-{past.record_id}", type="tertiary", disabled=is_shown,
                 help=say("history-shown") if is_shown else None, on_click=go_back, args=(past,), width="stretch",
             )  # fmt: skip
         url = page_address.page_url(state)
@@ -46,12 +46,16 @@ def go_back(past: PastRun) -> None:
     It is the one that is kept, if it still is; else a run of an example is made again.
     """
     state = session.current_state()
+    past_runs = session_history.past_runs()
+    shown = None if state.run is None else state.run.record.id
+    if past.record_id == shown or past.record_id not in [each.record_id for each in past_runs]:
+        return  # the second click of two
     if past.run_id and run_links.open_run(state, past.run_id):
         assert state.run is not None
         state.link_params = past.view
         page_address.apply_link(state, state.run)
     elif past.example is not None:
-        session_history.past_runs().remove(past)  # the run that is made again takes its place
+        _forget(past_runs, past)  # the run that is made again takes its place
         session_actions.choose_example(past.example)
         state.control, state.ablated_heads, state.cut_routes = past.control, past.ablated_heads, past.cut_routes
         state.stream_pairs, state.options, state.written = past.stream_pairs, past.options, past.written
@@ -59,8 +63,12 @@ def go_back(past: PastRun) -> None:
             state.model, state.config = past.model, state.config.with_model(past.model)
         state.link_params = past.view
     else:
-        session_history.past_runs().remove(past)
+        _forget(past_runs, past)
         st.session_state[_GONE] = True
+
+
+def _forget(past_runs: list[PastRun], past: PastRun) -> None:
+    past_runs[:] = [each for each in past_runs if each.record_id != past.record_id]
 
 
 def _label(past: PastRun) -> str:

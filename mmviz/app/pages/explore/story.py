@@ -143,6 +143,8 @@ def show_step(record: AttentionRecord, step: Step) -> None:
     Selected are the queries where they are the answer token or chosen ones; of a whole modality, the keys.
     """
     state = session.current_state()
+    if state.run is None or state.run.record.id != record.id:  # clicked while another run was being made
+        return
     best, place = -1.0, None
     for number, attn_map in enumerate(record.maps):
         is_inside = any(

@@ -75,6 +75,8 @@ def _part(context: LessonContext, name: str, control: str = "") -> DeltaGenerato
 
 def _start() -> None:
     state = session.current_state()
+    if state.training_job is not None and not state.training_job.wait(0):  # the second click of two
+        return
     state.lesson_params.pop("epoch", None)
     state.lesson_serial += 1
     state.training_job = StreamingJob(_fit, visitor_left())
