@@ -17,7 +17,7 @@ from torch.nn.attention.flex_attention import flex_attention
 import mmviz
 from mmviz.capture import CaptureResult
 from mmviz.capture.blocked_pairs import BlockedPairs
-from mmviz.capture.extract_attention_tensors import attention_tensors
+from mmviz.capture.qkv_and_projections import attention_tensors
 from mmviz.capture.score_axes import spread_of
 from mmviz.types import CaptureError
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.capture.data_flow_step import Step
-from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.product_call import product_call
+from mmviz.capture.qkv_and_projections import attention_tensors
 
 X, Y = drawn(4, 6), drawn(5, 6, seed=1)
 BATCHES = X[None], Y[None]

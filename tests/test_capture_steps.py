@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.backends.local import LocalBackend
-from mmviz.capture.extract_attention_tensors import attention_tensors
+from mmviz.capture.qkv_and_projections import attention_tensors
 from mmviz.inputs.examples import load_gallery
 from mmviz.models.custom import CustomModel
 from mmviz.models.trio_model import BundledTrio

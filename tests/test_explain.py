@@ -18,7 +18,7 @@ import soundfile
 from PIL import Image
 
 import mmviz
-from mmviz.backends.backend_choice import custom_spec
+from mmviz.backends.backend_for_run import custom_spec
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.i18n.errors_and_notices import sentence

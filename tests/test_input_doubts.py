@@ -12,10 +12,10 @@ from mmviz.backends.local import LocalBackend
 from mmviz.models import input_doubts
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.input_doubts import InputDoubts
-from mmviz.models.ood_recognition_evidence import EvidenceReader
 from mmviz.models.out_of_distribution import Detector, FeatureSpace, Network, packed, unpacked
 from mmviz.models.trio_inputs import whole_words
 from mmviz.models.trio_network import Trio
+from mmviz.models.word_recognition_statistics import EvidenceReader
 from mmviz.training.fit.class_shifted_features import moved_to_classes
 from mmviz.training.fit.data import ExampleEncoder
 from mmviz.training.fit.out_of_distribution import FLAGGED, fit_network, picture_space, sound_space

@@ -21,7 +21,7 @@ from mmviz.analysis.map_weights import attention_row
 from mmviz.analysis.stack_words import stack_words
 from mmviz.app.components.stack_select import stack_text
 from mmviz.backends import wire
-from mmviz.backends.backend_choice import rebuilt_request
+from mmviz.backends.backend_for_run import rebuilt_request
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.i18n.page import say

@@ -9,10 +9,10 @@ import pytest
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.trio_network import PATCHES
-from mmviz.training.world.camera import cast_shadow, photographed
 from mmviz.training.world.ground_truth_labels import patch_things
 from mmviz.training.world.grounds import ground, load_photographs
 from mmviz.training.world.imagenet_words import imagenet_words
+from mmviz.training.world.lighting_and_camera_noise import cast_shadow, photographed
 from mmviz.training.world.scenes import Scene, Thing, compose
 from mmviz.training.world.sprites import CELL, INK, concepts, load_sprites, styles
 

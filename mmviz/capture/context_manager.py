@@ -50,7 +50,7 @@ def capture(
         replace: Maps the attention weights ``[..., head, query, key]`` of each module to those that it uses instead.
         block: Pairs of queries and keys that may not attend, by the attention within each call of the model, see
             `mmviz.capture.blocked_pairs`. Its map is that of the weights that are left.
-        steps: Whether to keep what `mmviz.capture.extract_attention_tensors` needs: queries, keys and linear maps, also
+        steps: Whether to keep what `mmviz.capture.qkv_and_projections` needs: queries, keys and linear maps, also
             of eager attention.
         expected: Module paths that must run attention, each exactly once and in this order.
 

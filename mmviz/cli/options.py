@@ -186,7 +186,7 @@ def backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:
 
 def custom_backend(model: str) -> LocalBackend | None:
     """Returns a backend with the custom model that ``model`` names; None for a model of the catalogue."""
-    from mmviz.backends.backend_choice import custom_spec
+    from mmviz.backends.backend_for_run import custom_spec
 
     spec = custom_spec(model)
     if spec is None:

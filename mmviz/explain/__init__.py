@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mmviz.backends.backend_choice import chosen_backend
+from mmviz.backends.backend_for_run import chosen_backend
 from mmviz.backends.protocol import Stop, never_stop
 from mmviz.explain.run import Run, run_request
 from mmviz.inputs import make_sample

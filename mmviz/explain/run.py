@@ -18,7 +18,7 @@ from mmviz.analysis.available_maps import default_map_ref, streams_of
 from mmviz.analysis.map_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
-from mmviz.backends.backend_choice import rebuilt_request, this_machine_backend
+from mmviz.backends.backend_for_run import rebuilt_request, this_machine_backend
 from mmviz.backends.exact_runs import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
 from mmviz.backends.protocol import Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmviz.models.ood_recognition_evidence import Evidence, EvidenceReader
 from mmviz.models.out_of_distribution import Detector, detector, stored
 from mmviz.models.question_templates import known_words
 from mmviz.models.trio_network import Trio
+from mmviz.models.word_recognition_statistics import Evidence, EvidenceReader
 from mmviz.types import Notice
 
 GROUND = "[GROUND]"

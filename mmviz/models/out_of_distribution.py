@@ -1,6 +1,6 @@
 """Detects inputs out of the world of the bundled model, for which its answer means little.
 
-Pictures and sounds: a small network over the evidence of `mmviz.models.ood_recognition_evidence`, fitted by
+Pictures and sounds: a small network over the evidence of `mmviz.models.word_recognition_statistics`, fitted by
 `mmviz.training.fit.out_of_distribution`. Questions are compared with the question templates of the world.
 """
 

@@ -71,7 +71,7 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     integrated: NDArray[np.float32] | None = None
     """float32 ``[key]``: integrated gradients for the keys of the last map of the default stack, if requested."""
     steps: tuple[AttentionTensors, ...] = ()
-    """From which each map can be computed again (`mmviz.capture.extract_attention_tensors`), if requested."""
+    """From which each map can be computed again (`mmviz.capture.qkv_and_projections`), if requested."""
     sweep: NDArray[np.float64] | None = None
     """float64 ``[variant, answer]``: log-probabilities of the variants in ``Request.sweep``, in the order of
     ``answers``."""

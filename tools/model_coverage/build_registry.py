@@ -7,11 +7,11 @@ from tools.model_coverage import (
     build_variants,
     pictures,
     pictures_with_text,
-    series,
     sounds,
     text_decoders,
     text_encoders,
     text_to_text,
+    time_series_models,
     vision_llms,
 )
 from tools.model_coverage.model_build import ModelBuild
@@ -21,7 +21,7 @@ AREAS: dict[str, tuple[ModelBuild, ...]] = {
     "pictures": pictures.BUILDS,
     "sounds": sounds.BUILDS,
     "mixed": pictures_with_text.BUILDS + vision_llms.BUILDS + audio_llms.BUILDS,
-    "series": series.BUILDS,
+    "series": time_series_models.BUILDS,
     "special": build_variants.BUILDS,
 }
 """Builds by area, in the order of the table."""

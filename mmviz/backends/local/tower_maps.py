@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.capture import AttentionCall, CaptureResult
-from mmviz.capture.extract_attention_tensors import attention_tensors
+from mmviz.capture.qkv_and_projections import attention_tensors
 from mmviz.capture.value_norms import value_norms
 from mmviz.capture.windowed_attention import WindowedAttention
 from mmviz.models import CaptureTargets, Prepared

@@ -95,7 +95,7 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
 
 def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     """Returns B; None after a stop."""
-    from mmviz.backends.backend_choice import chosen_backend
+    from mmviz.backends.backend_for_run import chosen_backend
     from mmviz.explain import Run
     from mmviz.types import ShuffleWeights, UniformAttention
 

@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from mmviz.backends.backend_choice import chosen_backend
+    from mmviz.backends.backend_for_run import chosen_backend
     from mmviz.experiments.lens import lens_requests, read_lens
     from mmviz.inputs import make_sample
     from mmviz.report.lens_table import lens_table

@@ -28,7 +28,6 @@ from torch import nn
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders, load_encoders
-from mmviz.models.ood_recognition_evidence import Evidence, EvidenceReader
 from mmviz.models.out_of_distribution import (
     MAX_DEVIATION,
     Detector,
@@ -39,6 +38,7 @@ from mmviz.models.out_of_distribution import (
     packed,
 )
 from mmviz.models.trio_network import Trio
+from mmviz.models.word_recognition_statistics import Evidence, EvidenceReader
 from mmviz.training.fit.answer_temperature import fit_confidence
 from mmviz.training.fit.checkpoints import load_weights
 from mmviz.training.fit.class_shifted_features import moved_to_classes

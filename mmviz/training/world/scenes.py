@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mmviz.training.world.camera import cast_shadow, photographed
 from mmviz.training.world.grounds import Photographs, ground
+from mmviz.training.world.lighting_and_camera_noise import cast_shadow, photographed
 
 Sprites = Mapping[str, Sequence[NDArray[np.uint8]]]
 """Word -> its drawings, each uint8 ``[side, side, 4]``, straight alpha, or ``[side, side, 2]``, ink and paper."""

@@ -1,4 +1,6 @@
-"""What hostile inputs and broken backends cost: ``python benchmarks/hostile.py`` prints the tables of docs/serving.md.
+"""What hostile inputs and broken backends cost.
+
+``python benchmarks/hostile_inputs.py`` prints the tables of docs/serving.md.
 
 The inputs and the faults are those of the tests (tests/hostile.py, tests/test_remote.py).
 """
