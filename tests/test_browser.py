@@ -112,14 +112,14 @@ def test_a_change_outside_a_fragment_is_drawn_with_one_inside_it(
 
     press(page, say("page-debug"))
     page.locator(".st-key-section-audit button:visible").click()
-    page.locator(".st-key-averages-start").wait_for()
+    page.locator(".st-key-averages-start").wait_for(state="attached")  # it is folded away
     settle(page)
     page.evaluate(
         """() => [".st-key-averages-start button", ".st-key-panel-own-toggle button"].forEach(name =>
             document.querySelector(name).click())"""
     )
     page.locator(".st-key-panel-own").wait_for(state="hidden")
-    page.locator("[class*=st-key-experiment-progress]").wait_for()
+    page.locator("[class*=st-key-experiment-progress]").wait_for(state="attached")
 
 
 @pytest.mark.pages
