@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from capture_timing import OVERVIEWS, ROLLOUT, ROW, passes, views
 from isolated import isolated
 from model import HEADS, LAYERS, SIZE, Model, masks
 from numeric_error import DTYPES, numeric_errors
-from timing import OVERVIEWS, ROLLOUT, ROW, passes, views
 
 MAX_EAGER_TOKENS = 4096
 """Full maps of more tokens do not fit into memory."""

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from capture import processor, table
-from gpu_parity import DTYPES, KERNELS, Row, parity_rows
+from capture_timing import uneven_edges
+from gpu_exactness import DTYPES, KERNELS, Row, parity_rows
 from model import HEADS, LAYERS, SIZE, Model
-from timing import uneven_edges
 from torch.nn.attention import sdpa_kernel
 
 import mmviz

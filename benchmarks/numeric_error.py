@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from capture_timing import bin_means, uneven_edges
 from model import HEADS, SIZE, eager
-from timing import bin_means, uneven_edges
 from torch import Tensor, nn
 
 import mmviz

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 import shutil
@@ -311,3 +312,24 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
             continue  # a picture, weights
         hits += [f"{name}: {hit.group()}" for hit in needle.finditer(text)]
     assert not hits
+
+
+def test_scripts_import_what_is_there() -> None:
+    """The benchmarks and tools, of which few are run by tests; packages that are installed for them alone excepted."""
+    missing = []
+    for path in (*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tools").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            missing += [f"{path.relative_to(ROOT)}: {name}" for name in names if not is_there(name, path.parent)]
+    assert not missing
+
+
+def is_there(name: str, folder: Path) -> bool:
+    """Returns whether a module is one of Python's, of a package that is installed, or a file of this repository."""
+    first, *rest = name.split(".")
+    if first in ("mmviz", "tools", "benchmarks"):
+        path = ROOT.joinpath(first, *rest)
+        return path.is_dir() or path.with_suffix(".py").is_file()
+    own = any((place / f"{first}.py").is_file() for place in (folder, ROOT / "tests"))
+    return own or first in ("bertviz",) or importlib.util.find_spec(first) is not None
