@@ -84,10 +84,17 @@ class Tower(torch.nn.Module):
         return x[:, 0, :2]
 
 
-def findings_of(heads: int) -> dict[str, Any]:
+class Half(Tower):
+    """A third layer, whose weights are no softmax, so that its attention is missing."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (torch.sigmoid(x @ x.mT) @ x)[:, 0, :2] + super().forward(x)
+
+
+def findings_of(heads: int, tower: type[Tower] = Tower) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     own = mmviz.CustomModel(
-        Tower(heads), lambda sample: (torch.randn(1, 3, 8, generator=generator), list("abc")), ["a", "b"]
+        tower(heads), lambda sample: (torch.randn(1, 3, 8, generator=generator), list("abc")), ["a", "b"]
     )
     return mmviz.LocalBackend("cpu", {"own": own}).model_checks("own", mmviz.make_sample(text="abc"))
 
@@ -101,6 +108,14 @@ def test_the_meaning_of_each_map_is_listed() -> None:
     assert first["passed"] and findings["left_out"] == [] and findings["refused"] == ""
     whole = findings | {"probes": [], "machine": diagnosed_machine(), "versions": {}, "model": "own"}
     assert all_passed(whole) and "layers.1" in to_text(whole) and "4 heads (the module names 4)" in to_text(whole)
+
+
+def test_attention_that_was_not_captured_changes_the_verdict() -> None:
+    findings = findings_of(4, Half)
+    whole = findings | {"probes": [], "machine": diagnosed_machine(), "versions": {}, "model": "own"}
+    (missing,) = findings["left_out"]
+    assert "sigmoid" in missing["reason"] and missing["reason"] not in findings["notices"]
+    assert len(findings["meaning"]) == 2 and not all_passed(whole) and sentence("doctor-unclear") in to_text(whole)
 
 
 def test_heads_that_contradict_the_module_are_not_shown_or_marked() -> None:

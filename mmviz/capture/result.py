@@ -102,8 +102,8 @@ class CaptureResult:
             call: The call of the model.
             batch: The sample of the batch. Attention that ran over a single row, as of one image beside several texts,
                 belongs to all of them.
-            pairs: Names of the streams of queries and keys by module path, where they are known. ``tokens`` must then
-                hold all of them.
+            pairs: Names of the streams of queries and keys by module path, where they are known. Those that ``tokens``
+                lacks are numbered.
 
         Raises:
             CaptureError: Where no map can be shown, see `attention_calls`, `streams_of` and `check_short_map`.

@@ -19,13 +19,15 @@ from mmviz.types import CaptureError, Sample
 
 LONGER = (500, 4_000)
 """Tokens for which ``mmviz doctor`` tells how much memory a run needs."""
+_UNCAPTURED = ("uncaptured-kernel", "uncaptured-weights", "uncaptured-thread")
+"""Codes of notices on attention that ran and is missing."""
 
 
 def model_checks(model: Model, sample: Sample) -> dict[str, Any]:
     """Runs ``model`` once, and returns the findings as plain values.
 
     ``modules``: the `route_check` of each attention call; ``meaning``: the `meaning_checks` of each map; ``left_out``:
-    attention that was captured and is not shown, with the reason; ``refused``: why there is no record at all, or "";
+    attention that ran and is not shown, with the reason; ``refused``: why there is no record at all, or "";
     ``notices``: all else that a reader should know; ``memory``: see `memory_check`.
     """
     model = answering(model, sample)
@@ -43,7 +45,10 @@ def model_checks(model: Model, sample: Sample) -> dict[str, Any]:
         record = result.record(tokens, pairs=stream_pairs(model), batch=row)
     except CaptureError as problem:
         return findings | {"refused": str(problem)}
-    missing = left_out(result, record)
+    missing = left_out(result, record) + [
+        {"module": str(notice.parameters["module"]), "reason": str(notice)}
+        for notice in record.notices if notice.code in _UNCAPTURED
+    ]  # fmt: skip
     reasons = {entry["reason"] for entry in missing}
     return findings | {
         "meaning": meaning_checks(result, record, input_batches(prepared.tensors)), "left_out": missing,
