@@ -129,18 +129,20 @@ def test_another_model_is_compared_on_the_same_examples(monkeypatch: pytest.Monk
 
 
 def test_a_stop_keeps_the_examples_that_were_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    measure, stop_waits = checkpoints.measure_examples, threading.Event()
+    measure, told, stop_waits = checkpoints.measure_examples, threading.Event(), threading.Event()
 
     def stopped(backend: Any, model: str, examples: Any, routes: bool, progress: Any, stop: Any, options: Any) -> Any:
         result = measure(backend, model, examples[:1], routes)
         progress(1, len(examples))
+        told.set()
         while not stop():
             stop_waits.wait(0.01)
         return result
 
     monkeypatch.setattr(checkpoints, "measure_examples", stopped)
     page = press(offered(monkeypatch, [MODEL, OTHER]), "checkpoints-start")
-    assert "1 of 3" in page.get("progress")[-1].proto.text, "how far it is, and how long it still takes"
+    assert told.wait(PATIENCE)
+    assert "1 of 3" in run(page).get("progress")[-1].proto.text, "how far it is, and how long it still takes"
     (stop,) = (button.key for button in page.button if str(button.key).startswith("experiment-stop-checkpoints"))
     page = finished(press(page, stop), "checkpoints")
     assert sentence("checkpoints-summary", before=MODEL, after=OTHER, of=1, changed=0) in markup(page)
