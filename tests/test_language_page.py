@@ -294,7 +294,7 @@ def test_the_viewers_data_are_in_the_readers_language(chinese_run: mmviz.Run) ->
 
 def test_tokens_are_named_in_the_current_language() -> None:
     tokens = [ANSWER, Token(Modality.AUDIO, "absent"), Token(Modality.SPECIAL, "[CLS]"), PATCHES[0], FRAMES[0]]
-    assert names(tokens)[:4] == ["answer", "sound: absent", "[CLS]", "patch 1,1"]
+    assert names(tokens)[:4] == ["answer", "sound: missing", "[CLS]", "patch 1,1"]
     with use_language("zh"):
         assert names(tokens)[:4] == ["答案", "声音：缺失", "[CLS]", "图块 1,1"]
         assert full_names(tokens)[0] == "特殊词元：答案"

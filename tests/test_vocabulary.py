@@ -39,7 +39,7 @@ FAMILIES = {"heard", "seen", "said", "there"}
 PHRASES = re.compile(
     r"\b(asks|is asked|are asked|who asks|asker|the asked|ways? of looking|other tokens|taken away|takes? away|"
     r"take it away|stays? away|the model says|evened|keys that count|looks at whom|who looks|whoever|nobody|"
-    r"not to be had)\b",
+    r"not to be had|absent)\b",
     re.IGNORECASE,
 )
 CATALOGUES = {

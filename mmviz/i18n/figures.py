@@ -37,7 +37,7 @@ FIGURES: dict[str, str] = {
     "place-spectrogram-patch": "sound, {start} to {end} s,\n{low} to {high} Hz",
     "place-word": "“{token}”\n(characters {start} to {end})",
     "place-special": "special token: {token}",
-    "token-absent": "absent",
+    "token-absent": "missing",
     "token-answer": "answer",
     "together": "{count} tokens: {names}",
     "stand-in": "One token, “{token}”, stands in its place and has {amount}.",

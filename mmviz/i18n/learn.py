@@ -283,7 +283,7 @@ LEARN: dict[str, str] = {
     "learn-limits-because": "Attention shows how information is routed. What the answer depends on shows when an input "
     "is removed.",
     "learn-limits-removed": "Remove",
-    "learn-limits-removed-help": "The model is run again without it, with its own learned “absent” token as the "
+    "learn-limits-removed-help": "The model is run again without it, with its own learned “missing” token as the "
     "baseline.",
     "learn-limits-nothing": "nothing",
     "learn-limits-attention": "Attention to {modality}",
