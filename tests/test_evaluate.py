@@ -13,7 +13,8 @@ from mmviz.backends import ignore_progress, never_stop
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, STRIDE
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.training.evaluate import choose_maps, measure_model
-from mmviz.training.evaluate.metrics import Case, accuracy, cases, pointing, targets
+from mmviz.training.evaluate.evaluation_cases import Case, cases
+from mmviz.training.evaluate.metrics import accuracy, pointing, targets
 from mmviz.training.world.examples import World
 from mmviz.types import (
     Answer,

@@ -26,8 +26,8 @@ from mmviz.backends.remote import RemoteBackend
 from mmviz.inputs import make_sample
 from mmviz.models.encoders.encoder_cache import kept_encodings
 from mmviz.models.fusion_model import FROZEN, FusionModel, build_network
+from mmviz.models.trio_layers import Attention
 from mmviz.models.trio_model import BundledTrio
-from mmviz.models.trio_network import Attention
 from mmviz.types import (
     ANSWER,
     AblateHead,

@@ -17,7 +17,7 @@ from mmviz.experiments.route_cut import ways_out
 from mmviz.inputs import make_sample
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.training.evaluate import route_effects
-from mmviz.training.evaluate.metrics import cases
+from mmviz.training.evaluate.evaluation_cases import cases
 from mmviz.training.evaluate.route_effects import (
     EVEN,
     balanced_share,

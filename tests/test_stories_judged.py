@@ -9,7 +9,7 @@ import pytest
 
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
-from mmviz.training.evaluate.metrics import Case
+from mmviz.training.evaluate.evaluation_cases import Case
 from mmviz.training.evaluate.story_vs_ground_truth import FamilyStories, agrees, is_sound, markdown, things_about
 from mmviz.training.world.compose_sound import Sound
 from mmviz.training.world.examples import TrainingExample

@@ -22,10 +22,9 @@ from torch import Tensor, nn
 from mmviz.models.batch_invariance import key_padding_mask, padding_last, row_by_row
 from mmviz.models.cards import COMPARED
 from mmviz.models.encoders.picture_encoder import PATCHES
+from mmviz.models.trio_layers import Attention, Block
 from mmviz.models.trio_network import (
     FRAMES,
-    Attention,
-    Block,
     Trio,
     TrioConfig,
     TrioInput,

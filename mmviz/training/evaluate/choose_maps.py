@@ -20,8 +20,8 @@ from mmviz.analysis.available_maps import last_map
 from mmviz.backends import Backend
 from mmviz.experiments.faithfulness import measure_faithfulness
 from mmviz.models.question_templates import FAMILIES, NEEDS
+from mmviz.training.evaluate.evaluation_cases import cases
 from mmviz.training.evaluate.measure_model import CHOOSING_SEED, Tick, machine, named, worlds
-from mmviz.training.evaluate.metrics import cases
 from mmviz.training.world.examples import World
 from mmviz.types import AttentionRecord, Modality, Request
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from mmviz.backends import Backend
 from mmviz.models.cards import COMPARED
 from mmviz.models.question_templates import FAMILIES, NEEDS, slots
+from mmviz.training.evaluate.evaluation_cases import Case, cases, runs
 from mmviz.training.evaluate.measure_model import CHOOSING_SEED, SEED, Tick, fewer, machine, worlds
-from mmviz.training.evaluate.metrics import Case, Score, cases, pointing_hits, runs
+from mmviz.training.evaluate.metrics import Score, pointing_hits
 from mmviz.training.world.examples import World
 from mmviz.types import AttentionRecord, Modality, Request
 

@@ -14,17 +14,8 @@ from mmviz.backends import Backend
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.training.evaluate.calibration import Calibration
 from mmviz.training.evaluate.calibration import tables as calibration_tables
-from mmviz.training.evaluate.metrics import (
-    OWN_SCENES,
-    POINTING,
-    SLOW_METHODS,
-    Pointing,
-    accuracy,
-    cases,
-    effects,
-    fields_of,
-    pointing,
-)
+from mmviz.training.evaluate.evaluation_cases import OWN_SCENES, cases
+from mmviz.training.evaluate.metrics import POINTING, SLOW_METHODS, Pointing, accuracy, effects, fields_of, pointing
 from mmviz.training.evaluate.real_world import tables as real_tables
 from mmviz.training.world.examples import World
 from mmviz.training.world.speech_bank import default_cache, open_or_build

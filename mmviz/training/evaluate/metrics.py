@@ -7,9 +7,8 @@ in a region if its centre does, with a tolerance of one token (a patch, a frame)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,42 +20,26 @@ from mmviz.backends.local.method_requirements import FIELDS
 from mmviz.experiments.modality_shapley import effect_requests, read_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.models.trio_network import SECONDS_PER_FRAME
-from mmviz.training.world.examples import TrainingExample, World
-from mmviz.training.world.questions import BUSY_SCENES, Question
+from mmviz.training.evaluate.evaluation_cases import OWN_SCENES, Case, cases, runs
+from mmviz.training.world.examples import World
 from mmviz.types import (
     AttentionRecord,
-    AudioInput,
     Change,
-    ImageInput,
     MapRef,
     Modality,
     PixelBox,
     Request,
-    Sample,
     Seconds,
     Token,
 )
 
-OWN_SCENES = {"name": 1, "mask": 2}
-"""Families whose pointing is measured in scenes of their own, with one and two things."""
 UNNEEDED_SHARE = 0.15
 """Largest share of the effect for a modality that the question does not need."""
-TOGETHER = 16
-"""Examples whose requests are sent at once."""
 SLOW_METHODS = ("value", "integrated")
 """Norms of the last layer and integrated gradients, which are measured on fewer examples."""
 POINTING = ("answered", "image", "audio")
 """Pointing in the image to the object answered and to all objects of the question, and in the audio to the word."""
 SPEECH_FAMILIES = ("heard", "said", "seen", "relheard")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One example with one question, and the sample that goes into the model."""
-
-    example: TrainingExample
-    question: Question
-    sample: Sample
 
 
 @dataclass
@@ -106,36 +89,6 @@ class Pointing:
         scores: dict[str, Score] = getattr(self, target)
         kept = [score for family, score in scores.items() if target == "audio" or family not in OWN_SCENES]
         return Score(sum(s.hits for s in kept), sum(s.trials for s in kept), sum(s.chance for s in kept))
-
-
-def cases(world: World, seed: int, family: str, count: int, busy: bool) -> Iterator[Case]:
-    """Yields ``count`` examples of one family.
-
-    ``busy``: three to five things (one or two where the family needs that) and a phrase or a second sound; otherwise
-    as in training.
-    """
-    rng = np.random.default_rng([seed, FAMILIES.index(family), int(busy)])
-    done = 0
-    while done < count:
-        things = int(rng.integers(3, 6)) if busy and family in BUSY_SCENES else None
-        things = OWN_SCENES.get(family, 1 if family == "odd" else things)
-        example = world.example(rng, [family], things, busy=True if busy else None)
-        if example.questions[0].family != family:
-            continue
-        done += 1
-        audio = AudioInput(example.sound.wave, 16_000, len(example.sound.wave) / 16_000)
-        side = example.scene.pixels.shape[0]
-        sample = Sample(ImageInput(example.scene.pixels, side, side), example.questions[0].text, audio)
-        yield Case(example, example.questions[0], sample)
-
-
-def runs(
-    backend: Backend, examples: Iterable[Case], request_of: Callable[[Case], Request]
-) -> Iterator[tuple[Case, AttentionRecord]]:  # fmt: skip
-    """Yields each example with the record of its request. `TOGETHER` are sent at once, to share calls of the model."""
-    waiting = iter(examples)
-    while some := list(islice(waiting, TOGETHER)):
-        yield from zip(some, backend.run([request_of(case) for case in some]), strict=True)
 
 
 def accuracy(

@@ -19,8 +19,8 @@ from mmviz.backends import Backend
 from mmviz.experiments.route_cut import ways_out
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.models.question_templates import FAMILIES, NEEDS
+from mmviz.training.evaluate.evaluation_cases import cases, runs
 from mmviz.training.evaluate.measure_model import SEED, SHUFFLES, Tick, machine, worlds
-from mmviz.training.evaluate.metrics import cases, runs
 from mmviz.training.world.examples import World
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, Change, Modality, Request, ShuffleWeights
 

@@ -18,7 +18,8 @@ from mmviz.backends import Backend
 from mmviz.experiments.story import Story, measure_story
 from mmviz.experiments.story_search import LEAST, Step
 from mmviz.models.question_templates import FAMILIES
-from mmviz.training.evaluate.metrics import SPEECH_FAMILIES, Case, cases, is_in_box, is_in_word, rests_on_speech
+from mmviz.training.evaluate.evaluation_cases import Case, cases
+from mmviz.training.evaluate.metrics import SPEECH_FAMILIES, is_in_box, is_in_word, rests_on_speech
 from mmviz.training.world.examples import World
 from mmviz.types import AttentionRecord, Modality, PixelBox, Request, Seconds, Token
 

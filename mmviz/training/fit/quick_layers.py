@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmviz.models.encoders.picture_encoder import PATCHES
-from mmviz.models.trio_network import FRAMES, Attention, Block
+from mmviz.models.trio_layers import Attention, Block
+from mmviz.models.trio_network import FRAMES
 from mmviz.training.fit.data import Batch
 
 PATCHES_KEPT, FRAMES_KEPT = 72, 34
