@@ -30,6 +30,7 @@ class AnswerMap:
     """Amounts of all key tokens for the token that answers."""
 
     kind: AnswerMapKind
+    """What the amounts tell: what the token reads from, or what the answer depends on."""
     method: str
     """Text form of a `MapRef`, or one of `ATTRIBUTIONS`."""
     streams: Streams

@@ -93,7 +93,9 @@ class Differences:
     """The largest absolute differences between recomputed numbers and the model's own float32 numbers."""
 
     weights: float
+    """Of the attention weights, over all keys."""
     attn_output: float
+    """Of the weighted sum of the values, over all of its features."""
     output: float | None
     """None where the output of the projection is unknown."""
 

@@ -23,6 +23,7 @@ class Disagreement:
     gets attention and has hardly any effect. ``unattended``: ``modality`` has an effect and gets hardly any attention.
     """
     modality: Modality
+    """Image, text or audio; for ``most`` the one with the most attention."""
     other: Modality | None
     """The modality with the largest effect, for ``most`` only."""
     attention: float

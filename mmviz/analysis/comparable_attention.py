@@ -52,6 +52,7 @@ class ComparableMap:
     """What of one map can be averaged with that of other inputs."""
 
     place: MapPlace
+    """The attention call that the map is of."""
     sums: NDArray[np.float64]
     """float64 ``[head, 4, 4]`` in the order of `MODALITIES`: the weights from a query of the row's modality to all keys
     of the column's, summed, mean over the queries. NaN for a modality that the map or the sample lacks."""

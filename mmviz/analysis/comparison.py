@@ -102,18 +102,18 @@ def symmetric_limit(*values: NDArray[Any]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ModalityDifference:
-    """A minus B between the modalities that both have.
-
-    The arrays are float64 ``[row, column]``, as in `mmviz.analysis.modality_matrix.ModalityMatrix`.
-    """
+    """A minus B between the modalities that both have, see `mmviz.analysis.modality_matrix.ModalityMatrix`."""
 
     queries: tuple[Modality, ...]
     """Modalities of the rows."""
     keys: tuple[Modality, ...]
     """Modalities of the columns."""
     sums: NDArray[np.float64]
+    """float64 ``[row, column]``: the difference of `ModalityMatrix.sums`."""
     per_token: NDArray[np.float64]
+    """float64 ``[row, column]``: the difference of `ModalityMatrix.per_token`."""
     ratio: NDArray[np.float64]
+    """float64 ``[row, column]``: the difference of `ModalityMatrix.ratio`."""
     only_a: tuple[Modality, ...]
     """Modalities that only A has, which therefore have no difference."""
     only_b: tuple[Modality, ...]

@@ -14,22 +14,19 @@ from mmviz.types import MODALITIES, Modality, Token, read_only
 
 @dataclass(frozen=True, eq=False)
 class ModalityMatrix:
-    """How much the queries of each modality attend to the keys of each modality.
-
-    The arrays are float64 ``[row, column]``; rows are modalities of queries, columns modalities of keys.
-    """
+    """How much the queries of each modality attend to the keys of each modality."""
 
     queries: tuple[Modality, ...]
     """Modalities of the rows: those that have queries."""
     keys: tuple[Modality, ...]
     """Modalities of the columns: those that have keys."""
     sums: NDArray[np.float64]
-    """Sum of the weights from a query of the row to all keys of the column, mean over the queries. It grows with the
-    number of keys."""
+    """float64 ``[row, column]``: sum of the weights from a query of the row to all keys of the column, mean over the
+    queries. It grows with the number of keys."""
     per_token: NDArray[np.float64]
-    """``sums`` divided by the number of keys in the column."""
+    """float64 ``[row, column]``: ``sums`` divided by the number of keys in the column."""
     ratio: NDArray[np.float64]
-    """``per_token`` times the number of all keys: 1 under uniform attention."""
+    """float64 ``[row, column]``: ``per_token`` times the number of all keys; 1 under uniform attention."""
     counts: tuple[int, ...]
     """Number of keys in each column."""
     query_counts: tuple[int, ...]

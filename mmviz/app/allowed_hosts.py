@@ -47,6 +47,7 @@ class VisitorAddresses:
     """The names and addresses under which the page may be opened."""
 
     names: frozenset[str] = LOOPBACK
+    """Names and IP addresses that are allowed, each as `check_host` returns it."""
     any_ip: bool = False
     """Whether addresses in figures are allowed, whichever they are: behind Docker or a router, the page does not know
     its own. Such an address cannot be rebound, since the browser connects to just that one."""

@@ -31,9 +31,11 @@ class RunChanges:
     """What is changed in a run."""
 
     control: Control = "trained"
+    """The control that the run is; ``trained`` for none."""
     heads: tuple[AblateHead, ...] = ()
     """In ascending order."""
     cuts: tuple[CutRoute, ...] = ()
+    """Routes that are cut, in the order of the link or of the request."""
 
     def apply(self, state: State) -> None:
         """Changes the runs to come so, and nothing else."""

@@ -14,6 +14,7 @@ class VideoFile:
     """The content of a video that is given in the place of an image."""
 
     content: bytes
+    """Bytes of the file."""
 
 
 Source = Path | bytes | tuple[bytes, ...] | VideoFile | InputError | None
@@ -25,8 +26,11 @@ class Draft:
     """The contents of the form: the inputs of the next run."""
 
     image: Source
+    """The image, several images, or a video in their place; None for none."""
     text: str
+    """The text input; "" for none."""
     audio: Source
+    """The sound, or several; None for none."""
     image_names: tuple[str, ...] = field(default=(), compare=False)
     """The names of the visitor's files for the image, as their browser gave them."""
     audio_names: tuple[str, ...] = field(default=(), compare=False)

@@ -17,6 +17,7 @@ class Trace:
     effect: Effect | MmvizError | None
     """What removing each modality does to it, or why that cannot be measured; None where it was stopped."""
     story: Story | None
+    """The routes that carry the answer, see `measure_story`; None where they were not measured."""
 
     @property
     def is_complete(self) -> bool:

@@ -36,7 +36,9 @@ class ExperimentRunner:
     """Runs experiments on one run, and keeps their results until another run is shown."""
 
     state: State
+    """The visitor's state, which holds the experiments with their results."""
     run: Run
+    """The run that the experiments are on: the one on the screen."""
     request: Request
     """The request that ``run`` came from."""
     backend: Callable[[], Backend]

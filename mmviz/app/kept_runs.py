@@ -34,13 +34,17 @@ class KeptRun:
     """A run with everything that the page needs to show it again."""
 
     run: Run
+    """Its inputs, its record, and the backend that made it."""
     draft: Draft
     """The form's contents that ``run`` was made from."""
     example: Example | None
     """The example that stood in the form; some of its files may be part of ``draft``."""
     control: Control
+    """The control that it is; ``trained`` for none."""
     ablated_heads: tuple[AblateHead, ...]
+    """Heads that are ablated in it."""
     cut_routes: tuple[CutRoute, ...]
+    """Routes that are cut in it."""
     visitor: str
     """Random id of the browser that made it."""
     traces: Mapping[int | None, Trace] = field(default_factory=dict)
@@ -59,6 +63,7 @@ class KeptInputs:
     """The contents of a form."""
 
     draft: Draft
+    """Image, text and audio that stand in the form."""
     example: Example | None
     """The example that stood in the form; some of its files may be part of ``draft``."""
     visitor: str

@@ -25,19 +25,27 @@ class PastRun:
     """A run that was on the screen. It is made or opened again; its arrays are not held."""
 
     record_id: str
+    """`AttentionRecord.id` of the run, by which it is known when it comes onto the screen again."""
     question: str
+    """Its text input; "" for none."""
     answers: tuple[str, ...]
     """The most probable answer; several where the model is not sure; none where it has no answers."""
     model: str
+    """Id of the model that made it, as ``--model`` names it."""
     example: Example | None
     """The example whose unchanged inputs it had; None for others."""
     run_id: str
     """The id under which a run of other inputs is kept for a while; empty where it is not."""
     control: Control
+    """The control that it is; ``trained`` for none."""
     ablated_heads: tuple[AblateHead, ...]
+    """Heads that are ablated in it."""
     cut_routes: tuple[CutRoute, ...]
+    """Routes that are cut in it."""
     stream_pairs: tuple[tuple[str, str, str], ...]
+    """Names of streams under which it was made, as in `Request.pairs`."""
     options: tuple[tuple[str, str | int], ...]
+    """Settings under which it was made, as in `Request.options`."""
     written: tuple[tuple[int, ...], tuple[int, ...]]
     """The tokens of a written answer, and which of them the run is about; empty where it is about all."""
     view: Mapping[str, str]

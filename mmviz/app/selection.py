@@ -31,7 +31,9 @@ class Selection:
     map_ref: MapRef
     """The head, mean over heads or flow whose weights are shown."""
     style: Style
+    """How amounts are drawn on the image."""
     scale: Scale
+    """Where the colour scale ends."""
 
 
 def initial_selection(before: Selection | None, run: Run) -> Selection:

@@ -26,10 +26,12 @@ MAX_SINKS = 4
 
 @dataclass(frozen=True, eq=False)
 class SelectionView:
-    """``run`` under ``selection``: `amounts` over the `other_tokens`, for some of the `selectable_tokens`."""
+    """What a run shows under a selection: `amounts` over the `other_tokens`, for some of the `selectable_tokens`."""
 
     run: Run
+    """The run whose weights are read."""
     selection: Selection
+    """The map, the direction and the tokens that the amounts are of."""
 
     @cached_property
     def sides(self) -> tuple[tuple[Token, ...], tuple[Token, ...]]:

@@ -25,6 +25,7 @@ class RunRef:
     """Names the run of a slide."""
 
     record_id: str
+    """`AttentionRecord.id` of the run."""
     example_id: str
     """The example whose recorded run it is; empty for any other run."""
     run_id: str
@@ -40,6 +41,7 @@ class DraftSlide:
     number: int
     """Tells it from the others, wherever it stands."""
     slide: Slide
+    """The slide, with the texts as they were edited."""
     run: RunRef | None
     """None for a slide of its texts alone, so that it brings no inputs into the talk."""
     wordings: tuple[Slide, ...] = ()
@@ -62,7 +64,9 @@ class TalkDraft:
     """The slides of a talk in their order."""
 
     slides: list[DraftSlide] = field(default_factory=list)
+    """In the order of the talk, at most `MAX_SLIDES`."""
     title: str = ""
+    """The title, from the visitor or a file; "" for none: then the text of the first run that has one."""
     chosen: int = 0
     """The number of the slide whose texts are edited."""
     opened: int = 0

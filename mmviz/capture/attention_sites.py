@@ -20,7 +20,9 @@ class SiteRow:
     """One row of an attention call: a sample, or a window of it."""
 
     row: int
+    """Index of the row in the batch of the call."""
     sample: int
+    """Index of the sample that the row belongs to."""
     queries: Positions
     """int64 ``[query]``: the place of each query in its stream, -1 for padding."""
     keys: Positions
@@ -32,8 +34,11 @@ class AttentionSite:
     """One attention call of a model."""
 
     place: AttentionPlace
+    """The path of its module, and how often the module had attended before in this call of the model."""
     stack: str
+    """The stack as in `AttentionMap.stack`."""
     layer: int
+    """The layer within the stack, from 0."""
     queries: str
     """The name of the stream of its queries."""
     keys: str
@@ -45,6 +50,7 @@ class AttentionSite:
     heads: int
     """Number of heads."""
     rows: tuple[SiteRow, ...]
+    """The rows that hold tokens of a sample."""
     spread: Spread | CaptureError | None = None
     """See `mmviz.capture.blocked_pairs.BlockedPairs`; an error where no pairs can be blocked."""
 

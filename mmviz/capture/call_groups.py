@@ -16,6 +16,7 @@ class Stream:
     """One sequence of tokens."""
 
     samples: int
+    """Number of samples; 1 also where all samples share its tokens."""
     count: int
     """Number of tokens in a sample."""
     path: str
@@ -43,11 +44,15 @@ class CallGroup:
     """The attention calls that are one map: a single one, or those of the stretches of one sequence."""
 
     calls: tuple[AttentionCall, ...]
+    """The attention calls of the map, at least one."""
     query_sides: tuple[Side, ...]
     """The queries of each call."""
     key_sides: tuple[Side, ...]
+    """The keys of each call."""
     queries: Stream
+    """The stream of the queries."""
     keys: Stream
+    """The stream of the keys."""
     query_part: Positions | None = None
     """The places in the stream of the queries that take part, ascending; None for all."""
     key_part: Positions | None = None

@@ -23,8 +23,11 @@ class CallMap:
     """One map, before it is checked."""
 
     group: CallGroup
+    """The attention calls that are the map, with the streams of their queries and keys."""
     stack: str
+    """The stack as in `AttentionMap.stack`."""
     layer: int
+    """The layer within the stack, from 0."""
 
     @property
     def call(self) -> int:

@@ -55,7 +55,7 @@ class FlowLink:
     source: int
     """The number of the stream whose tokens it is made of."""
     source_state: int
-    """The state of the source's tokens; see `JointSystem`, which moves it to the last equal state."""
+    """A state that the source's tokens were read at; `JointSystem` moves it to the last equal state."""
     tokens: Tensor
     """int64 ``[entry]``: a token of the stream."""
     source_tokens: Tensor
@@ -76,13 +76,14 @@ class FlowLink:
 
 @dataclass(eq=False)
 class JointSystem:
-    """The streams, maps and links of one call. ``source_state`` of a link is a state that its tokens were read at."""
+    """The streams, maps and links of one call."""
 
     counts: Sequence[int]
     """Number of tokens of each stream."""
     maps: Sequence[FlowMap]
     """In order of execution."""
     links: Sequence[FlowLink] = ()
+    """The tokens of streams that are made of those of others; empty where every stream stands for itself."""
     passed: Callable[[int, int], None] | None = None
     """Called with the number of maps that a pass has gone through, and the number of all."""
     link_times: list[int] = field(init=False)

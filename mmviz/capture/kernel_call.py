@@ -24,6 +24,8 @@ class KernelCall:
     mask: Tensor | None
     """What masks the attention, as `AttentionCall.mask`, ``[..., query, key]``."""
     causal: bool
+    """Whether a query attends only to keys up to its own position. False where pairs are blocked, since ``mask`` then
+    says so."""
     is_blocked: bool = False
     """Whether pairs are blocked, which is then in ``mask``."""
     emptied: Tensor | None = None

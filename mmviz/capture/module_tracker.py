@@ -40,6 +40,7 @@ class ModuleRun:
     inputs: tuple[Step, ...]
     """The tensors that went in, those in lists and tuples as well."""
     module: nn.Module
+    """The module itself, from whose attributes and configuration `head_counts` come."""
 
     @cached_property
     def head_counts(self) -> frozenset[int]:

@@ -34,6 +34,7 @@ class Factor(Generic[T]):
     """The queries or the keys in a product of both."""
 
     tensor: T
+    """The queries or the keys themselves, or their step."""
     feature_axis: int
     """Its axis of features, which the product sums over."""
     order: tuple[int, ...]
@@ -45,7 +46,9 @@ class ProductCall(Generic[T]):
     """A call of a function that multiplies two tensors."""
 
     name: str
+    """The name of the function, one of `PRODUCTS`."""
     operands: tuple[T, T]
+    """The two tensors, or their steps, in the order of the product."""
     added: Tensor | None = None
     """What is added to the product, already scaled; None also for steps."""
     factor: float = 1.0

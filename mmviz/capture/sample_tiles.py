@@ -22,6 +22,7 @@ class Tiles:
     """Where the rows of a stream lie in another, or in the samples that they were cut from."""
 
     samples: int
+    """Number of samples that the rows lie in."""
     count: int
     """Number of tokens in a sample."""
     samples_of: Positions

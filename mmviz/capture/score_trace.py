@@ -31,10 +31,13 @@ class LinearCall:
     """One call of ``F.linear``: ``output = input weight^T + bias``."""
 
     input: Tensor
+    """``[..., input width]``."""
     weight: Tensor
     """``[output width, input width]``."""
     bias: Tensor | None
+    """``[output width]``; None for a map without a bias."""
     output: Tensor
+    """``[..., output width]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,7 @@ class ScoreProduct:
     key: Tensor
     """``[..., key, d]``."""
     factor: float
+    """The product of all factors by which the scores were scaled, such as ``1 / sqrt(d)``."""
 
 
 @dataclass(eq=False)

@@ -51,12 +51,16 @@ class SoftmaxCall:
 
 @dataclass(frozen=True, eq=False)
 class WeightsUse:
-    """A product that uses the weights of a softmax as its operand 0 or 1."""
+    """A product of the weights of a softmax and values."""
 
     softmax: SoftmaxCall
+    """The softmax that the weights come from."""
     path: WeightPath
+    """What happened to the weights between that softmax and the product."""
     operand: int
+    """Which operand of the product the weights are: 0 or 1."""
     views: WeightedSum
+    """Brings weights, values and output of the product to one order of axes."""
 
 
 class SoftmaxTracker:

@@ -20,7 +20,9 @@ class Window:
     """The queries and keys of one row of an attention call."""
 
     call: AttentionCall
+    """The attention call that it is a row of."""
     row: int
+    """Index of the row in the batch of the call."""
     queries: Positions
     """int64 ``[token]``: the place of each query in its stream, -1 for padding."""
     keys: Positions

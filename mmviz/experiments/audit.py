@@ -37,7 +37,9 @@ class Assessment:
     """What was measured on one example."""
 
     name: str
+    """`Example.id` of the example."""
     effect: Effect
+    """What its answer depends on: Shapley values of its modalities in nats, and the answers without them."""
     attention: Mapping[Modality, float] | None
     """Shares of the answer token's attention. None if the record lacks the method chosen for the model."""
     is_correct: bool | None = None
@@ -51,6 +53,7 @@ class ModalityUse:
     """How one modality is used over the examples that have it."""
 
     modality: Modality
+    """Image, text or audio."""
     present: int
     """Examples that have the modality, and whose effect is measured."""
     told: int
@@ -181,7 +184,9 @@ class Finding:
     modality: Modality | None
     """None for ``none``."""
     count: int = 0
+    """Examples of which it is true, for ``ignored``, ``overruled`` and ``only``; else 0."""
     of: int = 0
+    """Examples of which it can be told, for these and ``none``; else 0."""
     other: Modality | None = None
     """The modality with the largest mean effect, for ``most``."""
     attention: float | None = None

@@ -20,15 +20,23 @@ class AnswerChange:
     """The answers of two models to one example."""
 
     name: str
+    """`Example.id` of the example."""
     question: str
+    """The text input of the example; "" for none."""
     truth: str | None
     """The expected answer, if it is known."""
     before: str
+    """The most probable answer of the first model; "" for a model without answers."""
     before_probability: float | None
+    """Probability of ``before``, 0 to 1; None for a model without answers."""
     after: str
+    """The most probable answer of the second model; "" for a model without answers."""
     after_probability: float | None
+    """Probability of ``after``, 0 to 1; None for a model without answers."""
     before_correct: bool | None
+    """Whether ``before`` is correct, see `ExampleMeasurement.is_correct`; None where that is not known."""
     after_correct: bool | None
+    """Whether ``after`` is correct; None where that is not known."""
 
     @property
     def is_changed(self) -> bool:
@@ -41,10 +49,15 @@ class AttentionChange:
     """How the attention of one head from one modality to another differs, over the examples of a group."""
 
     group: str
+    """The group, a key of `CheckpointComparison.groups`."""
     place: MapPlace
+    """The attention call that the map is of, the same in both models."""
     head: int
+    """Index of the head, from 0."""
     queries: Modality
+    """The modality of the queries."""
     keys: Modality
+    """The modality of the keys."""
     before: float
     """Mean weights from a query to all keys of the modality, summed, in the first model."""
     after: float
@@ -58,9 +71,13 @@ class RouteChange:
     """How the effect of a route differs, over the examples of a group that both models answer alike."""
 
     group: str
+    """The group, a key of `CheckpointComparison.groups`."""
     window: LayerWindow
+    """The layers in which the route is cut."""
     queries: TokenGroup
+    """The tokens that attend."""
     keys: TokenGroup
+    """The tokens that they attend to."""
     before: float
     """Mean change of the answer's log-probability where the route is cut in the first model, in nats."""
     after: float
@@ -78,6 +95,7 @@ class CheckpointComparison:
     """What differs between two models on the same examples."""
 
     by: By
+    """What the examples of a group have in common; where it is the answer, that of the first model."""
     groups: Mapping[str, tuple[str, ...]]
     """The names of the compared examples of each group, the largest first."""
     answers: tuple[AnswerChange, ...]

@@ -25,6 +25,7 @@ class Mean:
     """A mean over examples."""
 
     mean: float
+    """The arithmetic mean, in the unit of the values."""
     spread: float | None
     """Standard deviation over the examples, with their number less 1 as the divisor; None for one example."""
     count: int
@@ -36,10 +37,15 @@ class MeanAttention:
     """The attention of one head from one modality to another, over the examples of a group that have both."""
 
     group: str
+    """The group, a key of `Averages.groups`."""
     place: MapPlace
+    """The attention call that the map is of."""
     head: int
+    """Index of the head, from 0."""
     queries: Modality
+    """The modality of the queries."""
     keys: Modality
+    """The modality of the keys."""
     attention: Mean
     """Weights from a query to all keys of the modality, summed; 0 to 1."""
     ratio: Mean
@@ -51,8 +57,11 @@ class MeanPlaces:
     """The attention from the answer token to the places of one modality, over the examples of a group."""
 
     group: str
+    """The group, a key of `Averages.groups`."""
     place: MapPlace
+    """The attention call that the map is of."""
     modality: Modality
+    """Image or audio."""
     mean: NDArray[np.float64]
     """Mean over heads and examples: ``[row, column]`` of the patches or ``[part]`` of the sound; NaN where none has a
     token."""
@@ -69,9 +78,13 @@ class MeanRoute:
     """The effect of a route in a window of layers, over the examples of a group that have it."""
 
     group: str
+    """The group, a key of `Averages.groups`."""
     window: LayerWindow
+    """The layers in which the route is cut."""
     queries: TokenGroup
+    """The tokens that attend."""
     keys: TokenGroup
+    """The tokens that they attend to."""
     effect: Mean
     """Change of the answer's log-probability, in nats. Below 0 if the answer needs the route."""
     attention: Mean
@@ -89,11 +102,15 @@ class Averages:
     """What many examples have in common, by group."""
 
     by: By
+    """What the examples of a group have in common."""
     groups: Mapping[str, tuple[str, ...]]
     """The names of the examples of each group, the largest group first."""
     maps: tuple[MeanAttention, ...]
+    """One for each group, map, head and pair of modalities that an example has."""
     places: tuple[MeanPlaces, ...]
+    """One for each group, map and modality whose places can be averaged."""
     routes: tuple[MeanRoute, ...]
+    """One for each group, window and route that an example has; empty where routes were not measured."""
     left_out: tuple[Notice, ...] = ()
     """What could not be averaged, with the reason."""
 

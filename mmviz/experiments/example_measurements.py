@@ -27,7 +27,9 @@ class ExampleMeasurement:
     """What was measured on one example."""
 
     name: str
+    """`Example.id` of the example."""
     question: str
+    """The text input of the example; "" for none."""
     truth: str | None
     """The expected answer, if it is known."""
     answer: str
@@ -37,6 +39,7 @@ class ExampleMeasurement:
     is_correct: bool | None
     """Whether the answer is correct. None if the expected answer is not known or is not one of the model's answers."""
     maps: tuple[ComparableMap, ...]
+    """What can be averaged of each attention map, in order of execution."""
     routes: RouteTable | None = None
     """The effect of each route in each window of layers; None where that was not requested, or failed."""
     routes_error: MmvizError | None = None

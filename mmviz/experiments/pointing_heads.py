@@ -30,6 +30,7 @@ class PlaceHits:
     """Which heads have their largest weight in the places of one modality of an example."""
 
     modality: Modality
+    """Image or audio."""
     hits: Mapping[HeadKey, tuple[bool, float]]
     """Whether the head does, and the share of tokens of the modality that lie in the places: what chance would do."""
     refs: Mapping[HeadKey, str]
@@ -45,12 +46,15 @@ class PointingHead:
     module: str
     """Path of its attention module."""
     modality: Modality
+    """The modality of the places: image or audio."""
     chosen_hits: int
     """Hits among ``chosen_of`` examples of the half that chooses."""
     chosen_of: int
+    """Examples of the half that chooses in which the head could hit."""
     held_out_hits: int
     """Hits among ``held_out_of`` examples of the half that judges."""
     held_out_of: int
+    """Examples of the half that judges in which the head could hit."""
     chance: float
     """Mean share of tokens that lie in the places, over both halves."""
     p_value: float

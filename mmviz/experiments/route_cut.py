@@ -52,8 +52,11 @@ class RouteCell:
     """A route in a window of layers."""
 
     window: LayerWindow
+    """The layers in which the route is cut."""
     queries: TokenGroup
+    """The tokens that attend."""
     keys: TokenGroup
+    """The tokens that they attend to."""
     attention: RouteAttention
     """The attention that it has without a cut."""
 
@@ -68,6 +71,7 @@ class RouteEffect:
     """What changes if a route is cut in a window of layers."""
 
     cell: RouteCell
+    """The route that is cut, and the layers in which it is."""
     effect: float
     """Change of the answer's log-probability, in nats. Below 0 if the answer needs the route."""
     answer: str

@@ -95,10 +95,15 @@ class Cutter:
     """Cuts candidates in as few calls of the model as possible, and counts the stages."""
 
     backend: Backend
+    """Where the model runs."""
     request: Request
+    """The run whose answer is measured; cuts are added to its changes."""
     progress: Progress
+    """Receives the number of stages that are done, and `STAGES`."""
     stop: Stop
+    """Ends the search early where it returns True."""
     stage: int = 0
+    """Number of stages that are done."""
 
     def measure(self, candidates: Sequence[Step]) -> list[Step]:
         """Returns the candidates with their effects. Raises `Stopped`."""

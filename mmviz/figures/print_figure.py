@@ -61,6 +61,7 @@ class PrintedMap:
     image: Pixels | None
     """uint8 ``[height, width, 3]``."""
     text: str | None
+    """The text input, whose words are coloured."""
     wave: NDArray[Any] | None
     """``[sample]``."""
     rate: int
@@ -68,14 +69,19 @@ class PrintedMap:
     mel: NDArray[Any] | None
     """As in `mmviz.figures.audio.lit_mel`, with ``hop_seconds``."""
     hop_seconds: float
+    """Seconds between two columns of ``mel``."""
     tokens: Sequence[Token]
+    """The tokens that have amounts: the keys of the map, or with ``to`` its queries."""
     amounts: NDArray[Any]
     """Of each of ``tokens``, ``[token]``."""
     scale_max: float
     """Colours go from 0 to this."""
     answers: Sequence[Answer]
+    """Of these the five most probable ones are drawn."""
     title: str
+    """The heading; it is cut after 84 characters."""
     caption: str
+    """Stands at the bottom, in at most three lines."""
     method: str
     """The map in words, such as "layer 6, mean over 4 heads"."""
     direction: Literal["from", "to"]

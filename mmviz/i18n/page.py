@@ -286,7 +286,9 @@ class Message:
     """A text of the page, stored as code and parameters, so that ``str`` gives it in the current language."""
 
     code: str
+    """A key of `LABELS`."""
     parameters: Mapping[str, object] = field(default_factory=dict)
+    """Values for the text."""
 
     def __str__(self) -> str:
         return say(self.code, **self.parameters)

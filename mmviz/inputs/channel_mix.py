@@ -25,6 +25,7 @@ class Mix:
     mono: NDArray[np.float32]
     """float32 ``[sample]`` at the original rate."""
     channels: int
+    """Number of channels before they were mixed."""
     peak: float
     """Largest absolute value in any channel."""
     rms: float

@@ -38,20 +38,25 @@ class AudioView(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
+        """Returns True; nothing can be written to it."""
         return True
 
     def seekable(self) -> bool:
+        """Returns True, whatever the file is read from."""
         return True
 
     def tell(self) -> int:
+        """Returns the place of the next byte, from the beginning of the view."""
         return self._at
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Moves to a byte of the view, or to its nearest end; returns the place. ``whence`` as in `io.IOBase.seek`."""
         origin = (0, self._at, self._size)[whence]
         self._at = min(max(0, origin + offset), self._size)
         return self._at
 
     def readinto(self, buffer: Any) -> int:
+        """Fills ``buffer`` with the next bytes and returns how many there were; 0 at the end."""
         target = memoryview(buffer).cast("B")
         self._file.seek(self._start + self._at)
         data = bytearray(self._file.read(min(len(target), self._size - self._at)))

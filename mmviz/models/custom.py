@@ -66,6 +66,7 @@ class CustomModel:
     """
 
     capture_targets: CaptureTargets | None = None
+    """None: every attention that is captured is recorded."""
 
     def __init__(
         self, module: nn.Module, prepare: Callable[[Sample], tuple[Any, Tokens]], answers: Any, *,

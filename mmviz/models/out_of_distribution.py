@@ -61,6 +61,7 @@ class Network:
     outer: Floats
     """``[unit]``."""
     outer_bias: float
+    """Is added to the sum over the units."""
 
     def score(self, inputs: Floats) -> float:
         """Returns the score of ``inputs`` ``[input]``."""
@@ -73,7 +74,9 @@ class Detector:
     """Networks, each for one kind of what is out of the world."""
 
     space: FeatureSpace
+    """Gives the last two inputs of every network, see `FeatureSpace.distances`."""
     networks: tuple[Network, ...]
+    """At least one; the highest score counts."""
 
     def score(self, statistics: Floats, features: Floats) -> float:
         """Returns how far an input with this evidence, ``[statistic]`` and ``[feature]``, is from the world.

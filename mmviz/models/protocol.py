@@ -36,6 +36,7 @@ class Prepared:
     streams: Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
     """Every token that attention runs over, as `mmviz.capture.CaptureResult.record` takes them."""
     notices: tuple[Notice, ...] = field(default=())
+    """What is to be known of the inputs, such as a text that was cut or a word that the model does not know."""
     answer_token: AnswerToken = None
     """The token that answers."""
     rows: Mapping[str, Sequence[Sequence[str | Token]]] = field(default_factory=dict)
@@ -76,9 +77,11 @@ class Model(Protocol):
     """
 
     card: Card
+    """Describes the model for requests, records and people."""
     capture_targets: CaptureTargets | None
     """None: every attention that is captured, under the names of `Prepared.streams`."""
     module: torch.nn.Module
+    """The module in which attention is captured."""
 
     def prepare(self, sample: Sample) -> Prepared:
         """Returns tensors and token streams of one sample. Raises ``InputError`` for a sample that does not fit."""
@@ -195,11 +198,11 @@ class SupportsVariants(Model, Protocol):
 class SupportsBatches(SupportsVariants, Protocol):
     """A model that runs several samples in one call, each as it would run alone, to rounding.
 
-    No row depends on another, and no token of a row on what the row is padded with. Where ``takes_batches`` is False, a
-    sample runs by itself, though its variants may still share a call.
+    No row depends on another, and no token of a row on what the row is padded with.
     """
 
     takes_batches: bool
+    """Where False, a sample runs by itself, though its variants may still share a call."""
 
     def batch_output(self, tensors: Any, rows: int) -> BatchOutput:
         """Returns the logits of a batch, and the tokens of its rows."""

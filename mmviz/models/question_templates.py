@@ -54,6 +54,7 @@ class Question:
     """A parsed question."""
 
     family: str
+    """One of `FAMILIES`."""
     words: tuple[str, ...] = ()
     """The known words that it names, in order."""
     relation: str = ""

@@ -23,6 +23,7 @@ class PaperAttention(nn.Module):
     """softmax(x x^T / sqrt 2) x for ``x`` ``[1, 1, token, 2]``."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns the weighted sum of the vectors for each query, ``[1, 1, token, 2]``."""
         return torch.softmax(x @ x.transpose(-2, -1) / 2**0.5, dim=-1) @ x
 
 
@@ -34,6 +35,7 @@ class PaperModel(nn.Module):
         self.attention = PaperAttention()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns the logits for vectors ``[1, 1, token, 2]``."""
         output: Tensor = self.attention(x)
         return output[0, 0].mean(0)
 
@@ -42,6 +44,7 @@ class Toy:
     """`PaperModel` as a model of mmviz. It reads text only."""
 
     capture_targets: CaptureTargets | None = CaptureTargets(("attention",), (("words", "words"),))
+    """Its only attention, of the stream ``words`` to itself."""
 
     def __init__(self, device: str):
         self.device = device

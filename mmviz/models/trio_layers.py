@@ -65,6 +65,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
 
     def forward(self, x: Tensor, attn_mask: Tensor | None, context: Tensor | None = None) -> Tensor:
+        """Returns the tokens after the layer, ``[B, N, D]``, for ``x`` ``[B, N, D]``; the rest as in `Attention`."""
         memory = None if context is None else self.norm_attention(context)
         x = x + self.attention(self.norm_attention(x), attn_mask, memory)
         y: Tensor = x + self.mlp(self.norm_mlp(x))

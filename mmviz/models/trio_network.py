@@ -44,8 +44,11 @@ class TrioConfig:
     classified: tuple[int, ...]
     """Rows of that table for the words that the picture encoder's classifier knows."""
     width: int = 192
+    """Features of a token in the common space, D."""
     heads: int = 4
+    """Attention heads of a layer."""
     layers: int = 6
+    """Transformer layers."""
     mlp_ratio: int = 3
     """Hidden units of an MLP, in multiples of the width."""
 
@@ -100,8 +103,11 @@ class Trio(nn.Module):
     """The whole model. It does not know that it is captured."""
 
     patch_features: Tensor
+    """Where each patch lies, float ``[144, 22]``, see `_patch_features`."""
     answer_ids: Tensor
+    """`TrioConfig.answers`, int64 ``[answer]``."""
     classified_ids: Tensor
+    """`TrioConfig.classified`, int64 ``[word]``."""
 
     def __init__(self, config: TrioConfig, tied_layers: int = 3, encoders: FrozenEncoders | None = None):
         super().__init__()

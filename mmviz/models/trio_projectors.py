@@ -33,6 +33,7 @@ class PatchProjection(nn.Module):
         self.words = nn.Parameter(torch.ones(()))
 
     def forward(self, features: Tensor, words: Tensor) -> Tensor:
+        """Returns the tokens of the patches, ``[B, P, D]``."""
         last, fifth = torch.split(features, [LAST, FIFTH], -1)
         x = self.dropout(torch.cat([self.norm_last(last), self.norm_fifth(fifth)], -1))
         tokens: Tensor = self.output(self.dropout(functional.gelu(self.hidden(x)))) + self.words * words
@@ -50,6 +51,7 @@ class FrameProjection(nn.Module):
         self.output = nn.Linear(_HIDDEN, width)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Returns the tokens of the frames, ``[B, F, D]``."""
         x = self.dropout(self.norm(features)).transpose(1, 2)
         tokens: Tensor = self.output(self.dropout(functional.gelu(self.hidden(x).transpose(1, 2))))
         return tokens

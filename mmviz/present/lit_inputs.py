@@ -21,6 +21,7 @@ class LitInputs:
     """Tokens with their amounts."""
 
     tokens: tuple[Token, ...]
+    """The tokens that have amounts, in the order of the record."""
     amounts: NDArray[np.float64]
     """float64 ``[token]``, at least 0."""
     scale_max: float
@@ -30,8 +31,9 @@ class LitInputs:
     method: str = ""
     """What the amounts are, in words."""
     read: tuple[Token, ...] = ()
+    """The patches that a step reads, if those that read them are patches too; else empty."""
     readers: tuple[Token, ...] = ()
-    """The patches of a step in which some read others; else both are empty."""
+    """The patches that read them; else empty."""
 
     @property
     def is_amount(self) -> bool:

@@ -43,6 +43,7 @@ class Slide:
     """One slide. Change it with `dataclasses.replace`."""
 
     kind: SlideKind
+    """What the slide shows."""
     title: str
     """The one idea, as a heading."""
     caption: str = ""
@@ -67,7 +68,7 @@ class Slide:
 
 @dataclass(frozen=True)
 class Talk:
-    """Slides in the order in which they are shown.
+    """Slides about runs.
 
     Raises ``ValueError`` or ``LookupError`` for a talk without slides or with more than `MAX_SLIDES`, and for a slide
     whose run, map or tokens are not there.
@@ -82,8 +83,11 @@ class Talk:
     """
 
     title: str
+    """The title of the document, and of the first slide where the talk has several runs."""
     runs: tuple[Run, ...]
+    """The runs that slides name by `Slide.run`."""
     slides: tuple[Slide, ...]
+    """1 to `MAX_SLIDES`, in the order in which they are shown."""
     language: Language = "en"
     """Of the words that mmviz adds: legends and buttons."""
 

@@ -37,10 +37,13 @@ class ShownMap:
     """An `AnswerMap` as it is shown, in the current language."""
 
     map: AnswerMap
+    """The amounts as they were computed, with their unit."""
     method: str
     """The method in words; it says so where the amounts are means over bins of tokens."""
     queries: tuple[Token, ...]
+    """All tokens of the query stream."""
     keys: tuple[Token, ...]
+    """All tokens of the key stream, which the amounts are of."""
 
     @property
     def scale_max(self) -> float:

@@ -45,15 +45,29 @@ class ComparedRun(Protocol):
     """A run, and the amounts of one token under one method."""
 
     @property
-    def run(self) -> Run: ...
+    def run(self) -> Run:
+        """The run that the amounts are of."""
+        ...
+
     @property
-    def selection(self) -> _Selected: ...
+    def selection(self) -> _Selected:
+        """Which tokens of which map are compared, and in which direction."""
+        ...
+
     @property
-    def selectable_tokens(self) -> tuple[Token, ...]: ...
+    def selectable_tokens(self) -> tuple[Token, ...]:
+        """The tokens on the side of the map that the selected ones are on."""
+        ...
+
     @property
-    def other_tokens(self) -> tuple[Token, ...]: ...
+    def other_tokens(self) -> tuple[Token, ...]:
+        """The tokens on the other side of the map."""
+        ...
+
     @property
-    def amounts(self) -> NDArray[np.float64]: ...
+    def amounts(self) -> NDArray[np.float64]:
+        """float64 ``[token]``: the amount of each of the `other_tokens`, mean over the selected tokens."""
+        ...
 
 
 def comparison_table(

@@ -13,12 +13,14 @@ from mmviz.types.short_repr import ShortRepr
 class MmvizError(Exception):
     """The base class of all errors that mmviz raises on purpose.
 
-    ``code`` names what happened and ``parameters`` holds the values of the case. ``str`` gives one sentence that says
-    what happened and what to do, in the language in use at that moment. Errors can be pickled and copied.
+    ``str`` gives one sentence that says what happened and what to do, in the language in use at that moment. Errors can
+    be pickled and copied.
     """
 
     code: str
+    """What happened: the key of the sentence in `mmviz.i18n.errors_and_notices`."""
     parameters: dict[str, Any]
+    """The values of the case, for the sentence."""
 
     def __init__(self, code: str, **parameters: object):
         from mmviz.i18n.errors_and_notices import sentence

@@ -73,6 +73,7 @@ class ExactCall(ValueSemantics):
     weights: NDArray[Any] | None = None
     """``[row, head, query, key]`` instead of the three above, where the model itself made the weights."""
     mask: ExactMask | None = None
+    """Is added to the scores, beside ``causal``; None for no mask."""
     query_places: NDArray[np.int32] | None = None
     """``[row, query]``: the place of each query in its stream, -1 for padding; None where it is its own number."""
     key_places: NDArray[np.int32] | None = None

@@ -21,6 +21,7 @@ class DropModality:
     """A change: removes one modality from the input."""
 
     modality: Modality
+    """Image, text or audio."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ShuffleWeights:
     """
 
     seed: int
+    """Seed of the permutations."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class ReplaceInput:
     """
 
     modality: Modality
+    """The modality whose input is changed."""
     baseline: InputBaseline
+    """What stands in the place of the parts."""
     locations: tuple[PixelBox | Seconds | Chars, ...] = ()
     """The parts to replace, in the original input; empty for the whole input."""
 
@@ -154,6 +158,7 @@ class Request(ShortRepr):
     model: str
     """Id of the model, as in its `Card`."""
     sample: Sample
+    """The checked inputs."""
     changes: tuple[Change, ...] = ()
     """Changes to the input and the model, applied in this order."""
     seed: int = 0

@@ -86,11 +86,14 @@ class AudioInput(ShortRepr, ValueSemantics):
 
 @dataclass(frozen=True, repr=False)
 class Sample(ShortRepr):
-    """Checked inputs of one run; any of the three may be missing (None)."""
+    """The checked inputs of one run. Any may be missing."""
 
     image: ImageInput | None = None
+    """The image, or several on one sheet; None where it is missing."""
     text: str | None = None
+    """The text; None where it is missing."""
     audio: AudioInput | None = None
+    """The sound, or several one after another; None where it is missing."""
     notices: tuple[Notice, ...] = ()
     """What was done to the inputs: cut, resampled, converted."""
 

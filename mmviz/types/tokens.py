@@ -150,6 +150,7 @@ class Token(ShortRepr):
     """
 
     modality: Modality
+    """The input that it is part of, or whose place it takes; `Modality.SPECIAL` for a token of no input."""
     label: str
     """What the token is called, such as a word or ``patch 3,4``."""
     location: Location = None

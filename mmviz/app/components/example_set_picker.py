@@ -29,6 +29,7 @@ class ExampleSource:
     kind: SourceKind
     """Whose they are: of the gallery, or the visitor's own, as files or as a folder."""
     examples: tuple[Example, ...]
+    """All of them, also those that cannot be used, see `Example.error`."""
     key: tuple[str, ...] = ()
     """Streamlit's ids of the files; empty for the gallery."""
 

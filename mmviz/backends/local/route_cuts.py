@@ -30,6 +30,7 @@ class BlockedRoutes:
     """The routes that are cut in one call of a model."""
 
     sites: RouteSites
+    """The attention of the call, with the tokens that each runs between."""
     block: Block
     """What `mmviz.capture.capture` takes."""
     in_towers: Block

@@ -34,6 +34,7 @@ class RouteSites:
     """The attention of one call of a model, for each sample of a batch."""
 
     sites: tuple[AttentionSite, ...]
+    """All attention whose tokens are known, but for ``towers``."""
     streams: tuple[Streams, ...]
     """The tokens of each sample."""
     answers: tuple[Mapping[str, tuple[int, ...]], ...]

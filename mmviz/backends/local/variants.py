@@ -48,6 +48,7 @@ class Row:
     """One variant."""
 
     prepared: Prepared
+    """The inputs of the variant, ready for the model."""
     heads: HeadIndices
     """The heads to ablate."""
     cuts: Cuts

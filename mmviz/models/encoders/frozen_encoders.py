@@ -22,6 +22,7 @@ class FrozenEncoders(nn.Module):
     """A picture to the features of its patches and their words; a spectrogram to the features of its frames."""
 
     class_shares: Tensor
+    """float32 ``[class, word]``: 1 where a class of ImageNet shows a word of `classified_words`, else 0."""
 
     def __init__(self) -> None:
         super().__init__()

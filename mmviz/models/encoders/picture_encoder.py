@@ -30,13 +30,18 @@ _STEM, _HEAD, _FIFTH_STAGE_END = 32, 1280, 11
 
 @dataclass(frozen=True)
 class Stage:
-    """Several blocks of one kind; the first of them has the stride."""
+    """Several blocks of one kind."""
 
     kernel: int
+    """Side of the kernel of the convolution of each channel."""
     stride: int
+    """Stride of the first block; the others have 1."""
     expansion: int
+    """Channels within a block, in multiples of those that go in."""
     channels: int
+    """Channels that come out."""
     blocks: int
+    """Number of blocks."""
 
 
 STAGES = (
@@ -50,6 +55,8 @@ class SameConv(nn.Conv2d):
     """A convolution padded as TensorFlow's "same": the result has the size of the input divided by the stride."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns ``[B, channel out, height / stride, width / stride]``, rounded up, for ``[B, channel in, height,
+        width]``."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         down, right = (max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
         return super().forward(functional.pad(x, [right // 2, right - right // 2, down // 2, down - down // 2]))
@@ -67,6 +74,7 @@ class InvertedResidual(nn.Module):
         self.project = nn.Conv2d(middle, outside, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns ``[B, outside, height / stride, width / stride]``, rounded up, for ``[B, inside, height, width]``."""
         y = x if self.expand is None else functional.relu6(self.expand(x))
         y = self.project(functional.relu6(self.depthwise(y)))
         result: Tensor = x + y if self.has_shortcut else y
@@ -92,6 +100,7 @@ class PictureEncoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, picture: Tensor) -> Tensor:
+        """Returns the features of the patches, ``[B, 144, 768]``."""
         x = functional.relu6(self.stem(picture.contiguous(memory_format=torch.channels_last)))
         for block in self.blocks[:_FIFTH_STAGE_END]:
             x = block(x)
@@ -110,6 +119,8 @@ class PhotographClassifier(nn.Module):
         self.output = nn.Linear(_HEAD, CLASSES)
 
     def forward(self, last: Tensor) -> Tensor:
+        """Returns the logits of the classes of ImageNet, ``[..., 1000]``, for features ``[..., 320]`` of the last
+        stage."""
         logits: Tensor = self.output(functional.relu6(self.head(last)))
         return logits
 

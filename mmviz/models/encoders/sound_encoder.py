@@ -26,6 +26,7 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(WIDTH, WIDTH, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns the output of the attention, ``[B, token, 384]``, for tokens of that shape."""
         query, key, value = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
@@ -45,6 +46,7 @@ class Layer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns the tokens after the layer, ``[B, token, 384]``, for tokens of that shape."""
         x = x + self.attention(self.norm_attention(x))
         y: Tensor = x + self.mlp(self.norm_mlp(x))
         return y
@@ -62,6 +64,7 @@ class SoundEncoder(nn.Module):
         self.norm = nn.LayerNorm(WIDTH)
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Returns the tokens, ``[B, frame / 2, 384]``, at most `POSITIONS`."""
         x = functional.gelu(self.conv_half(functional.gelu(self.conv_in(mel)))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         for layer in self.layers:

@@ -49,13 +49,14 @@ ANY_OTHER = "any other text"
 class ChatModel:
     """One checkpoint of a model that writes its answer.
 
-    Its two answers are the text that it wrote, and any other. Settings: ``new_tokens``, the most tokens that an answer
-    may have; ``system``, the system prompt; ``template``, a chat template in Jinja in place of the checkpoint's own.
+    Its two answers are the text that it wrote, and any other.
     """
 
     capture_targets: CaptureTargets | None = None
+    """None: every attention that is captured is recorded."""
     settings: tuple[str, ...] = ("new_tokens", "system", "template")
-    """The settings that it has."""
+    """The most tokens that an answer may have; the system prompt; a chat template in Jinja in place of the checkpoint's
+    own."""
     pads_prompts = True
     """Whether prompts of different lengths run in one batch: what follows a prompt changes nothing before it."""
 

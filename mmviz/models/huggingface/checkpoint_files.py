@@ -34,9 +34,11 @@ class CheckpointFiles:
     """A checkpoint on disk."""
 
     folder: Path
+    """Holds the configuration, the files of the processor and the weights."""
     config: dict[str, Any]
     """What ``config.json`` holds."""
     weight_files: tuple[Path, ...]
+    """The safetensors files of all weights, one or several."""
     disk_bytes: int
     """Size of the weights on disk."""
     parameters: int

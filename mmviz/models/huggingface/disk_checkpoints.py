@@ -18,6 +18,7 @@ class DiskCheckpoint(NamedTuple):
     spec: str
     """What ``--model`` takes: ``hf:OWNER/NAME``, with the revision where it is not that of the main branch."""
     family: str
+    """`Family.title` of the family that it belongs to."""
     parameters: int
     """Number of weights."""
     disk_bytes: int

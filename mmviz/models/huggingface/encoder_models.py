@@ -22,6 +22,7 @@ class EncoderModel:
     """One checkpoint of a model whose answer is one of its labels."""
 
     capture_targets: CaptureTargets | None = None
+    """None: every attention that is captured is recorded."""
 
     def __init__(self, module: nn.Module, processor: Any, family: Family, card: Card, device: str):
         self.module, self.processor, self.family = module, processor, family

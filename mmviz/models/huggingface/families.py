@@ -21,15 +21,20 @@ class Family:
     """One family of models."""
 
     title: str
+    """The name for people, such as ``Qwen2-VL``."""
     task: Task
+    """How a model of the family is prompted."""
     model_class: str
     """The class of transformers."""
     prompt: str = ""
     """The prompt of a checkpoint without a chat template: ``{image}``, ``{audio}`` and ``{text}`` stand for what is
     given; the first two become the processor's placeholders."""
     reads_image: bool = True
+    """Whether it takes images."""
     reads_audio: bool = False
+    """Whether it takes audio."""
     reads_text: bool = True
+    """Whether it takes text."""
     required: tuple[str, ...] = ()
     """Modalities that it cannot do without."""
     pads_text: bool = False

@@ -97,6 +97,7 @@ class Placement:
     """Where a model lies, and in which type of numbers."""
 
     dtype: torch.dtype
+    """The type of the weights in memory."""
     device: str
     """The device, or those that it is spread over, for people."""
     device_map: str | None = None

@@ -18,6 +18,7 @@ class Preset:
     model_type: str
     """That of its config, a key of `FAMILIES`."""
     licence: str
+    """SPDX identifier of its licence, or the name where it has none."""
     parameters: int
     """Number of weights of the part that is loaded, see `Family.part`."""
     disk_bytes: int

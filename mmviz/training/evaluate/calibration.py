@@ -14,9 +14,10 @@ from mmviz.types import AttentionRecord
 
 @dataclass
 class Calibration:
-    """Answers of a model, whose probabilities are calibrated by ``temperature``."""
+    """How often answers of a model are right, by their probabilities with and without calibration."""
 
     temperature: float
+    """By which logits are divided for the calibrated probabilities; 1 leaves them as they are."""
     _plain: list[float] = field(default_factory=list)
     _calibrated: list[float] = field(default_factory=list)
     _is_right: list[bool] = field(default_factory=list)

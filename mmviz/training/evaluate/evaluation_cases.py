@@ -25,8 +25,11 @@ class Case:
     """One example with one question, and the sample that goes into the model."""
 
     example: TrainingExample
+    """The scene and the sound, with where each thing and the word are."""
     question: Question
+    """The question of the example, with the true answer."""
     sample: Sample
+    """What goes into the model."""
 
 
 def cases(world: World, seed: int, family: str, count: int, busy: bool) -> Iterator[Case]:

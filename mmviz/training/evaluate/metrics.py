@@ -47,19 +47,24 @@ class Score:
     """Hits out of trials."""
 
     hits: float = 0.0
+    """Trials with the right answer, or with the largest amount in the right place."""
     trials: int = 0
+    """Number of examples that were tried."""
     chance: float = 0.0
     """The expected hits of a random guess, added up."""
 
     @property
     def rate(self) -> float:
+        """Hits by trials, 0 to 1; NaN without trials."""
         return self.hits / self.trials if self.trials else float("nan")
 
     @property
     def chance_rate(self) -> float:
+        """The rate that random guesses are expected to have, 0 to 1; NaN without trials."""
         return self.chance / self.trials if self.trials else float("nan")
 
     def add(self, hit: bool, chance: float) -> None:
+        """Counts a trial; ``chance`` is the probability that a random guess hits, 0 to 1."""
         self.hits, self.trials, self.chance = self.hits + hit, self.trials + 1, self.chance + chance
 
 
@@ -80,8 +85,11 @@ class Pointing:
     """Pointing of one method, by family."""
 
     answered: dict[str, Score] = field(default_factory=dict)
+    """In the image, to the object answered."""
     image: dict[str, Score] = field(default_factory=dict)
+    """In the image, to any object of the question."""
     audio: dict[str, Score] = field(default_factory=dict)
+    """In the audio, to the spoken word."""
 
     def total(self, target: str) -> Score:
         """Returns the score of one of `POINTING` over all families, in the image only those in scenes of three or more

@@ -68,8 +68,11 @@ class Recording:
     """A word spoken by a person."""
 
     name: str
+    """Path under ``stamps/`` without ending, or the name of a sound of KTuberling."""
     word: str
+    """The known word that is spoken."""
     audio: AudioInput
+    """The recording as a model takes it."""
 
 
 def is_measured(name: str) -> bool:

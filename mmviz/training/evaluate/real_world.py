@@ -41,8 +41,11 @@ class RealWorld:
     """What the real world is measured on; either part may be missing."""
 
     photographs: tuple[Photograph, ...]
+    """Things cut out of photographs; empty where the stamps are left out."""
     grounds: tuple[photo_views.Pixels, ...]
+    """Held-out photographs to place them on, uint8 ``[height, width, 3]``."""
     recordings: tuple[Recording, ...]
+    """Words spoken by people, of both folders."""
 
     def count_runs(self) -> int:
         """Returns how many runs of the model there are, for a progress bar."""

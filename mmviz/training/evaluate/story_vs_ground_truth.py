@@ -34,6 +34,7 @@ class FamilyStories:
     """The stories of the trios of one family that were answered rightly."""
 
     trios: int = 0
+    """Number of those trios."""
     agreeing: int = 0
     """Stories whose steps are the question's own logic."""
     sound: int = 0

@@ -50,10 +50,13 @@ class Recipe:
     tracked: int = 4
     """Held-out images, each of another word, whose attention is kept."""
     epochs: int = 10
+    """Passes over the training images."""
     batch: int = 32
+    """Images in a batch."""
     rate: float = 1.5e-3
     """Learning rate of Adam."""
     seed: int = 1
+    """Seed of the images, their order and the first weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,9 @@ class TrainingPoint:
     epoch: float
     """Epochs so far; a fraction within an epoch."""
     loss: float
+    """Cross-entropy of the word, in nats."""
     accuracy: float
+    """Share of images whose word is the most probable one, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +117,7 @@ class TrainingRun:
     """The state of a training so far."""
 
     recipe: Recipe
+    """The sizes and settings that it is trained by."""
     tracked: LabelledImages
     """The held-out images whose attention is kept."""
     area: float
@@ -119,12 +125,15 @@ class TrainingRun:
     images: int
     """Training images seen so far, over all epochs."""
     seconds: float
+    """Seconds since the training began."""
     points: tuple[TrainingPoint, ...]
     """The training curve."""
     snapshots: tuple[Snapshot, ...]
     """Before training, and after each epoch."""
     weights: Mapping[str, Tensor]
+    """``state_dict`` of the model; it shares the memory of the model in training."""
     words: tuple[str, ...] = WORDS
+    """The word of each logit."""
 
     @property
     def is_complete(self) -> bool:

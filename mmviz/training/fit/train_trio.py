@@ -41,6 +41,7 @@ class Stage:
     """One stage of training."""
 
     recipe: Recipe
+    """What the batches hold."""
     scenes: int
     """Scenes in total."""
     rate: float

@@ -43,6 +43,7 @@ class Package:
     tensors: str
     """Glob patterns of the tensors that are taken from it, for people."""
     authors: str
+    """The model's authors, for people."""
     source: str
     """Address of what the model's authors published."""
     licence: str
@@ -50,9 +51,11 @@ class Package:
     notice: str
     """The notice of copyright."""
     changes: str
+    """What was changed in the tensors, in a phrase."""
     name: str
     """Name of the package."""
     version: str
+    """Version of the package, as in the name of its wheel."""
     publisher: str
     """Who published the package, in a phrase."""
     file: str

@@ -38,7 +38,9 @@ class Chosen:
     """A candidate of which everything claimed holds."""
 
     candidate: Candidate
+    """Its image and sound, as files."""
     truth: str
+    """The true answer to its question."""
     figures: tuple[str, ...]
     """What was measured, a figure for each claim."""
 

@@ -49,6 +49,7 @@ class MeasuredExample:
 
     @property
     def answer(self) -> str:
+        """The most probable answer of `trio`."""
         return self.record.answers[0].label
 
 
@@ -57,7 +58,9 @@ class Verdict:
     """Whether a claim holds, and the figure that shows it."""
 
     holds: bool
+    """Whether the claim is true of the example."""
     figure: str
+    """What was measured, in words."""
 
 
 class Claim(Protocol):
@@ -73,6 +76,7 @@ class Answers:
     """`trio` gives the expected answer."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Compares the most probable answer with the expected one."""
         return Verdict(example.answer == example.truth, _answer(example))
 
 
@@ -81,6 +85,7 @@ class Fails:
     """`trio` gives another answer than the expected one: the word of another thing in the image."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Looks for the most probable answer among the words of the other things."""
         others = {thing.word for thing in example.things} - {example.truth}
         return Verdict(example.answer in others, _answer(example))
 
@@ -90,8 +95,10 @@ class Needs:
     """The answer depends on a modality: its share is not that of a distraction, and without it the answer is lost."""
 
     modality: Modality
+    """The modality that is needed."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Holds from `IDLE_SHARE` of the effect on, if at most `NEEDED_RATIO` of the probability is left without it."""
         effect = example.effect
         share, ratio = effect.shares[self.modality], _kept_probability(effect, self.modality)
         figure = f"{self.modality} has {share:.2f} of the effect; without it {ratio:.2f} of the probability is left"
@@ -106,8 +113,10 @@ class Idle:
     """
 
     modality: Modality
+    """The modality that is a distraction."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Compares its share of the effect with those of the others, and the answers with it and without it."""
         effect = example.effect
         share = effect.shares[self.modality]
         if self.modality not in effect.everything:
@@ -125,8 +134,10 @@ class Lacks:
     """The example has no input of a modality."""
 
     modality: Modality
+    """The modality that is missing."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Looks at the inputs alone; no model runs."""
         is_there = self.modality in present_modalities(example.sample)
         return Verdict(not is_there, f"{self.modality} is {'there' if is_there else 'missing'}")
 
@@ -136,8 +147,10 @@ class OnlyKindFails:
     """Of the compared kinds of fusion, one gives another answer than the expected one, and all others give that."""
 
     kind: str
+    """Id of the kind that gives the other answer, one of `COMPARED`."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Compares the answer of every kind in `COMPARED` with the expected one."""
         wrong = [kind for kind, answer in example.kinds.items() if answer != example.truth]
         answers = ", ".join(f"{kind} {answer}" for kind, answer in example.kinds.items())
         return Verdict(wrong == [self.kind], f"{answers}; expected {example.truth}")

@@ -18,6 +18,7 @@ class Drawing:
     """An image composed of drawings of words, at places that a seed decides."""
 
     words: tuple[str, ...]
+    """The words, a drawing each."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Photograph:
 
     @property
     def words(self) -> tuple[str, ...]:
+        """The words of what it shows."""
         return tuple(thing.word for thing in self.things)
 
 
@@ -39,6 +41,7 @@ class Speech:
     """A word that a synthesiser speaks, in a voice and a phrase that a seed decides."""
 
     word: str
+    """The word of the world that is spoken."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Voice:
     file: str
     """Its path in the gallery's folder."""
     word: str
+    """The word of the world that is spoken."""
     start: float
     """Start of the word, in seconds."""
     end: float
@@ -59,9 +63,13 @@ class GalleryItem:
     """What one example of the gallery must be like."""
 
     id: str
+    """Names its files, its texts and its recorded run."""
     question: str
+    """The text input, a question of the world."""
     image: Drawing | Photograph | None
+    """None for an example without an image."""
     audio: Speech | Voice | None
+    """None for an example without a sound."""
     truth: str
     """The expected answer, which the places of what is drawn must bear out; "" for any but "nothing"."""
     claims: tuple[Claim, ...]

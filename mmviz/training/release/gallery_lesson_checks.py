@@ -37,10 +37,12 @@ class WordNearPatches:
     """Tokens: a word of the text is more similar to the patches that show its thing than to those of the ground."""
 
     word: str
+    """The label of the token, and the word of the thing."""
     margin: float = 0.1
     """By how much the mean cosines differ."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Compares mean cosines of tokens as they enter the first attention. Patches of other things do not count."""
         record, image = example.record, example.sample.image
         assert image is not None  # the claim is about one
         number = _layers(record)[0]
@@ -71,6 +73,7 @@ class PowersDiffer:
     """Dot products: unscaled, two keys get 0.9 of the weight; each larger power of d_k spreads it over more keys."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Divides the scores by ``d_k`` to the powers 0, 0.5 and 1, and counts the effective number of keys of each."""
         steps, query = _first_query(example.record)
         raw = scores(steps, HEAD, query)
         rows = [softmax_weights(raw / steps.query.shape[-1] ** power) for power in (0.0, 0.5, 1.0)]
@@ -86,6 +89,7 @@ class TemperatureSharpens:
     """Softmax: the lowest temperature gives one key more than 0.9 of the weight, which it does not have at 1."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Compares the largest weights at the temperatures 0.1 and 1."""
         steps, query = _first_query(example.record)
         scaled = scale_scores(steps, scores(steps, HEAD, query))
         largest = [float(softmax_weights(scaled, temperature).max()) for temperature in (0.1, 1.0)]
@@ -98,6 +102,7 @@ class StepsAgree:
     """Output: every step computed again from the model's own vectors is the model's."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Holds where `largest_difference` is below 1e-4."""
         difference = largest_difference(example.record)
         return Verdict(difference < 1e-4, f"largest difference {difference:.1e}")
 
@@ -107,8 +112,10 @@ class HeadUnlikeMean:
     """Heads: the row of some head is nothing like the mean over heads."""
 
     distance: float = 0.4
+    """The Jensen-Shannon distance that some head must reach, 0 to 1."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Measures the Jensen-Shannon distance of each head's row from the mean over heads."""
         weights, query = _first_weights(example.record)
         rows = weights[:, query]
         distances = [js_distance(row[None], rows.mean(0, keepdims=True)) for row in rows]
@@ -122,6 +129,7 @@ class CrossModalVaries:
     """Cross-modal: in some layers attention crosses modalities more than uniform attention does, in others less."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Compares `cross_modal_share` with that of uniform attention in each layer."""
         record, excess = example.record, []
         for number in _layers(record):
             attn_map = record.maps[number]
@@ -141,8 +149,10 @@ class AttentionIsNotEffect:
     """Limits: a modality gets much of the attention and has hardly an effect, or the other way round."""
 
     much: float = 0.3
+    """Share that the larger of both must reach; the smaller stays below `IDLE_SHARE`."""
 
     def verdict(self, example: MeasuredExample) -> Verdict:
+        """Compares each modality's share of the attention of the default map with its share of the effect."""
         record, shares = example.record, example.effect.shares
         attention = modality_shares(record, default_map_ref(record))
         differs = any(

@@ -37,14 +37,18 @@ class Candidate:
     """The files of an example, and what they hold."""
 
     image: bytes | None
+    """The bytes of the image file; None without an image."""
     things: tuple[Thing, ...]
+    """What the image shows, and where."""
     audio: bytes | None
+    """The bytes of the sound file; None without a sound."""
     word: str
     """The spoken word; "" without a sound."""
     seconds: tuple[float, float] | None
     """Start and end of the word."""
 
     def sample(self, question: str) -> Sample:
+        """Returns the checked inputs, with ``question`` as the text. Raises ``InputError``."""
         return make_sample(image=self.image, text=question, audio=self.audio)
 
 

@@ -29,13 +29,19 @@ class Source:
     """One photograph."""
 
     name: str
+    """The name of the ground: that of its file, without ending."""
     package: str
+    """The name of the package, and of the folder that it is unpacked in."""
     file: str
+    """The path within that folder."""
     author: str
+    """Who is named as its author."""
     license: str
+    """SPDX identifier."""
     crop: tuple[float, float, float, float] = (0, 0, 1, 1)
     """``(x0, y0, x1, y1)`` of what is kept, as fractions of width and height: what shows no thing of the word list."""
     held_out: bool = False
+    """Whether it is for measuring, not for training."""
 
 
 def _lomiri(name: str, file: str, author: str, spdx: str, *crop: float, held_out: bool = False) -> Source:

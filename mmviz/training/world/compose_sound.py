@@ -49,6 +49,7 @@ class Sound:
     wave: Wave
     """``[sample]`` at 16 kHz."""
     word: str
+    """The word of the world that is spoken."""
     start: float
     """Start of the word, in seconds."""
     end: float

@@ -24,8 +24,11 @@ class TrainingExample:
     """One image, one sound, and the questions about them."""
 
     scene: Scene
+    """The image, with what it shows where."""
     sound: Sound
+    """The sound, with the spoken word and its time."""
     questions: tuple[Question, ...]
+    """The questions, with their true answers."""
 
 
 class World:

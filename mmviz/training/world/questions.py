@@ -22,8 +22,11 @@ class Question:
     """A question with its answer and the evidence for it."""
 
     family: str
+    """One of `mmviz.models.question_templates.FAMILIES`."""
     text: str
+    """The question as the model reads it."""
     answer: str
+    """The true answer."""
     things: tuple[int, ...] = ()
     """Indices of the things in the image that the answer rests on."""
     sound: bool = False

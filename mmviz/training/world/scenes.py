@@ -21,11 +21,13 @@ class Thing:
     """One thing in an image."""
 
     word: str
+    """The word of the world that names it."""
     box: tuple[float, float, float, float]
     """``(x0, y0, x1, y1)`` of its visible pixels, as fractions of the side."""
 
     @property
     def centre(self) -> tuple[float, float]:
+        """``(x, y)`` of the centre of its box, as fractions of the side."""
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
 
@@ -38,6 +40,7 @@ class Scene:
     cover: NDArray[np.uint8]
     """``[side, side]``: 0 ground, k the k-th thing, counted from 1."""
     things: tuple[Thing, ...]
+    """In the order in which ``cover`` counts them."""
 
 
 def _varied(rng: np.random.Generator, drawing: NDArray[np.uint8], pixels: int, strength: float) -> NDArray[np.float32]:

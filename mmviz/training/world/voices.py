@@ -21,7 +21,9 @@ class Voice:
     """One way of speaking of one speaker."""
 
     name: str
+    """Names the clips of the voice in a speech bank; no two voices share it."""
     engine: Engine
+    """The program that synthesises it."""
     accent: str
     """As espeak-ng names it."""
     speaker: str

@@ -35,6 +35,7 @@ class CutRun:
     """The run with routes cut, beside the run without."""
 
     run: Run
+    """The run with the routes cut."""
     answer: Answer
     """The most probable answer without the cut, and its probability."""
     change: float

@@ -50,7 +50,9 @@ class Grid:
     """The part of a table that is drawn: the windows of one stack, and all layers."""
 
     routes: tuple[Route, ...]
+    """The route of each row, in the order of `ROUTES`."""
     windows: tuple[LayerWindow, ...]
+    """The window of layers of each column."""
     effects: dict[tuple[int, int], RouteEffect]
     """By row and column; fewer than cells where the model has no such route, or it was not reached."""
 

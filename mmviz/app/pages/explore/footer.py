@@ -40,7 +40,9 @@ class Download(NamedTuple):
     create: Callable[[], bytes]
     """Returns the bytes of the file, in the language that was current when it was offered, in any thread."""
     name: str
+    """The name that the file is saved under, with its ending."""
     mime_type: str
+    """The MIME type of the file, such as ``image/png``."""
 
 
 def footer(view: SelectionView) -> None:

@@ -30,6 +30,7 @@ class LessonContext:
     """
 
     lesson: LessonId
+    """The lesson that is drawn. The codes of its texts begin with ``learn-`` and this id."""
     runner: ExperimentRunner
     """The current run, and the experiments on it."""
     numbers: list[tuple[str, str]] = field(default_factory=list)
@@ -41,6 +42,7 @@ class LessonContext:
 
     @property
     def run(self) -> Run:
+        """The current run."""
         return self.runner.run
 
     @property
