@@ -51,8 +51,7 @@ class CaptureResult:
     ):  # fmt: skip
         self.model = tracker.model
         self._recorder, self._tracker, self._detector = recorder, tracker, detector
-        self._pairs = pairs
-        """Names of the streams of all calls, see `capture`."""
+        self._pairs = pairs  # names of the streams of all calls, see `capture`
         self._call_maps: dict[int, tuple[list[CallMap], StreamGraph]] = {}
         self._recorded: dict[str, list[CallMap]] = {}
         self._stream_names: dict[int, dict[str, Stream]] = {}
@@ -187,6 +186,11 @@ class CaptureResult:
         """Returns what the maps of ``record``, which this object returned, were taken from, in their order."""
         return self._recorded[record.id]
 
+    def maps_left_out(self, record: AttentionRecord) -> list[CallMap]:
+        """Returns the maps of its call that ``record``, which this object returned, lacks."""
+        recorded = self._recorded[record.id]
+        return [call_map for call_map in self._maps(recorded[0].call)[0] if call_map not in recorded]
+
     @plain_modes()
     def rollout(
         self, tokens: Sequence[int], direction: str = "from", *, queries: str | None = None, keys: str | None = None,
@@ -228,13 +232,9 @@ class CaptureResult:
 
     @plain_modes()
     def relevance_to_all(
-        self,
-        logit: Tensor | OutputGradients,
-        *,
-        queries: str | None = None,
-        call: int | None = None,
+        self, logit: Tensor | OutputGradients, *, queries: str | None = None, call: int | None = None,
         batch: int | None = None,
-    ) -> dict[str, NDArray[np.float32]]:
+    ) -> dict[str, NDArray[np.float32]]:  # fmt: skip
         """Returns `relevance` ``[query, key]`` of all queries for every stream that a flow leads to, by its name.
 
         ``logit``: or its gradients, which may be those of the logits of all samples, added up.
