@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import weakref
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from mmviz.backends.local import LocalBackend, remembered_sites
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.explain import Run, run_sample
 from mmviz.models import Prepared
+from mmviz.report import ViewerData
 from mmviz.types import Card, Columns, MapRef, MmvizError, Modality, PooledMap, Rows, Sample, Token, View, Zoom
+from mmviz.viewer.binary_format import decode
 
 
 class Entry:
@@ -108,6 +112,14 @@ def test_views_of_a_long_record_are_exact_while_it_is_cached(backend: LocalBacke
     with pytest.raises(MmvizError) as error:
         run.view(Rows(MapRef("attention", 0, 1), (3,)))
     assert error.value.code == "view-gone"
+
+
+def test_a_document_holds_the_flow_of_a_long_run_that_it_opens_on(backend: LocalBackend) -> None:
+    data = ViewerData(run_sample(Sample(text="word " * 600), model="long", backend=backend))
+    view = data.initial_view | {"map": "rollout", "tokens": [3]}
+    assert "overview/rollout" not in decode(data.to_bytes(view))[1]
+    packed = data.to_html(view=view).split('id="mmviz-data">')[1].split("<")[0]
+    assert {"overview/rollout", "row/rollout/from/3"} <= {*decode(zlib.decompress(base64.b64decode(packed)))[1]}
 
 
 def test_forgotten_inputs_leave_the_caches_and_the_long_runs_of_others_stay(backend: LocalBackend) -> None:
