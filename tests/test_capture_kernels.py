@@ -193,6 +193,23 @@ def test_checkpointed_layers_have_their_gradients_and_are_captured_once(
     assert [attn_map.name for attn_map in result.record().maps] == ["layers.0", "layers.1"]
 
 
+@pytest.mark.parametrize("fused", [False, True], ids=["eager", "fused"])
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointed_layers_have_the_weights_of_layers_that_run_once(fused: bool, reentrant: bool) -> None:
+    model, x = CheckpointedLayers(fused, reentrant), drawn(1, 6, 8).requires_grad_()
+    with mmviz.capture(model) as result:
+        model(x).square().sum().backward()
+    with mmviz.capture(plain := nn.Sequential(*model.layers)) as once:
+        plain(x)
+    states = x
+    for attn_map, other, layer in zip(result.record().maps, once.record().maps, model.layers, strict=True):
+        assert np.array_equal(attn_map.weights, other.weights)
+        query, key = (part(states).view(1, 6, -1, 2).transpose(1, 2)[0] for part in (layer.query, layer.key))
+        scores = query.double() @ key.repeat_interleave(2, 0).double().mT / 2**0.5
+        assert np.abs(attn_map.weights - scores.softmax(-1).detach().numpy()).max() < 2e-6
+        states = layer(states)
+
+
 @pytest.mark.parametrize("kernel", ["fused", "by hand"])
 def test_a_model_on_the_meta_device_is_refused_in_a_sentence(kernel: str) -> None:
     layer = Layer(kernel == "fused").to("meta")
