@@ -29,6 +29,7 @@ from transformers import (  # after the environment, which it reads once
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    LogitsProcessor,
     T5Config,
     T5ForConditionalGeneration,
     ViltConfig,
@@ -216,3 +217,43 @@ def test_the_encoder_of_generate_is_a_call_of_its_own() -> None:
         ("last 1 of tokens", "memory"),
     ] * 2
     assert [len(last.streams[name]) for name in ("tokens", "memory")] == [3, 9]
+
+
+class KeptBeams(LogitsProcessor):
+    """Keeps the tokens of all beams at each step, which the model has just read."""
+
+    def __init__(self) -> None:
+        self.steps: list[Tensor] = []
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.steps.append(input_ids.clone())
+        return scores
+
+
+@pytest.mark.parametrize("make", [gpt2, llama, t5])
+def test_each_of_five_beams_has_the_attention_of_its_own_tokens(make: Make) -> None:
+    torch.manual_seed(3)
+    model, beams = make()[0].eval(), KeptBeams()
+    with torch.no_grad(), mmviz.capture(model) as result:
+        model.generate(
+            IDS, max_new_tokens=4, min_new_tokens=4, do_sample=False, num_beams=5, logits_processor=[beams]
+        )  # fmt: skip
+    first = len(result.calls) - len(beams.steps)  # the encoder is a call of its own
+    model.set_attn_implementation("eager")
+    is_moved = False
+    for step in (1, 3):
+        rows = beams.steps[step]
+        is_moved |= not torch.equal(rows[:, :-1], beams.steps[step - 1])
+        inputs = {"input_ids": IDS.repeat_interleave(5, 0), "decoder_input_ids": rows} if first else {"input_ids": rows}
+        with torch.no_grad():
+            whole = model(**inputs, output_attentions=True)
+        eager = [layer[:, :, -1:] for layer in (whole.decoder_attentions if first else whole.attentions)]
+        if first:
+            crosses = [layer[:, :, -1:] for layer in whole.cross_attentions]
+            eager = [layer for pair in zip(eager, crosses, strict=True) for layer in pair]
+        for beam in (0, 3, 4, 5, 9):
+            record = result.record(call=first + step, batch=beam)
+            assert len(record.maps) == len(eager)
+            for attn_map, layer in zip(record.maps, eager, strict=True):
+                assert np.abs(attn_map.weights - layer[beam].numpy()).max() < 2e-6
+    assert is_moved, "beams go on from others, so that the keys in the cache change their rows"

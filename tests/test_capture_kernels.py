@@ -14,7 +14,9 @@ from torch.utils.checkpoint import checkpoint
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import mmviz
+from mmviz.capture import flex_weights
 from mmviz.capture.recorder import FLEX, NESTED
+from mmviz.types import PooledMap
 
 
 class Nested(nn.Module):
@@ -89,6 +91,65 @@ def test_flex_attention_is_recorded_with_its_mask_and_scores(compiled: bool) -> 
         assert torch.equal(model(query, key), plain)
     (call,) = result.all_attention_calls
     assert call.queries_from is not None and call.queries_from.base.shape == query.shape
+
+
+def doubled_later(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """Scores of the last queries are doubled."""
+    return torch.where(query < 590, score, 2 * score)
+
+
+def is_past_but_for_the_first(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """Queries attend to keys up to their own, the first ten in the second sample to none."""
+    return (query >= key) & ((batch == 0) | (query >= 10))
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_long_flex_attention_is_recorded_by_its_log_sum_exp(is_masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    monkeypatch.setattr(flex_weights, "MAX_WEIGHTS", 1_000)
+    monkeypatch.setattr(flex_weights, "_TILE", 200_000)  # several tiles, the last of them shorter
+    query, key = drawn(2, 4, 600, 8), drawn(2, 2, 600, 8, seed=1)
+    block_mask = create_block_mask(is_past_but_for_the_first, 2, None, 600, 600, device="cpu") if is_masked else None
+
+    class Long(nn.Module):
+        def forward(self, query: Tensor, key: Tensor, score_mod: Any = None) -> Tensor:
+            output: Tensor = flex_attention(
+                query, key, key, score_mod=score_mod, block_mask=block_mask, enable_gqa=True
+            )  # fmt: skip
+            return output
+
+    with torch.no_grad(), mmviz.capture(model := Long()) as result:
+        model(query, key)
+    (call,) = result.all_attention_calls
+    assert call.weights is None and call.lse is not None and call.route == FLEX and result.notices == ()
+    allowed = torch.ones(2, 1, 600, 600, dtype=torch.bool)
+    if is_masked:
+        allowed = allowed.tril()
+        allowed[1, :, :10] = False
+    scores = query.double() @ key.double().repeat_interleave(2, 1).mT / 8**0.5
+    expected = scores.masked_fill(~allowed, -torch.inf).softmax(-1).nan_to_num(0)
+    for sample in (0, 1):
+        (attn_map,) = result.record(batch=sample).maps
+        assert isinstance(attn_map, PooledMap)
+        assert np.abs(result.view(0, batch=sample).full() - expected[sample].numpy()).max() < 2e-6
+    with torch.no_grad(), mmviz.capture(model) as result:
+        model(query, key, doubled_later)
+    with pytest.raises(mmviz.CaptureError, match="flex_attention"):
+        result.record()
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_a_head_of_flex_attention_is_ablated() -> None:
+    query, key = drawn(2, 4, 9, 8), drawn(2, 2, 9, 8, seed=1)
+    with torch.no_grad():
+        model = Flex(compiled=False)
+        expected = model(query, key)
+        expected[:, 2] = 0
+        with mmviz.capture(model, ablate=[[(0, 2)]]) as result:
+            assert torch.equal(model(query, key), expected)
+    assert result.record(batch=0).maps[0].weights[2].any(), "its map stays what the model computed"
 
 
 @pytest.mark.slow
@@ -191,6 +252,23 @@ def test_checkpointed_layers_have_their_gradients_and_are_captured_once(
         assert torch.equal(parameter.grad, gradient)
     assert result.calls == ("CheckpointedLayers",)
     assert [attn_map.name for attn_map in result.record().maps] == ["layers.0", "layers.1"]
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["eager", "fused"])
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointed_layers_have_the_weights_of_layers_that_run_once(fused: bool, reentrant: bool) -> None:
+    model, x = CheckpointedLayers(fused, reentrant), drawn(1, 6, 8).requires_grad_()
+    with mmviz.capture(model) as result:
+        model(x).square().sum().backward()
+    with mmviz.capture(plain := nn.Sequential(*model.layers)) as once:
+        plain(x)
+    states = x
+    for attn_map, other, layer in zip(result.record().maps, once.record().maps, model.layers, strict=True):
+        assert np.array_equal(attn_map.weights, other.weights)
+        query, key = (part(states).view(1, 6, -1, 2).transpose(1, 2)[0] for part in (layer.query, layer.key))
+        scores = query.double() @ key.repeat_interleave(2, 0).double().mT / 2**0.5
+        assert np.abs(attn_map.weights - scores.softmax(-1).detach().numpy()).max() < 2e-6
+        states = layer(states)
 
 
 @pytest.mark.parametrize("kernel", ["fused", "by hand"])

@@ -140,3 +140,110 @@ def test_text_that_attends_to_an_image_is_not_labelled_as_patches() -> None:
     np.testing.assert_allclose(across.weights, weights_by_hand(words, states)[0], atol=2e-6)
     assert labels(record, across.keys) == patches
     assert len(record.streams[across.queries]) == 4 and not set(labels(record, across.queries)) & set(patches)
+
+
+class Shifted(nn.Module):
+    """Attention of one head in which each token attends to the one ``shift`` places on in ``keys``, round about.
+
+    Tokens ``[1, 4, 8]`` are their place, times the square root of nine, and four numbers, which alone are passed on.
+    """
+
+    def __init__(self, shift: int) -> None:
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        query, key, value = queries[..., :4].roll(self.shift, -1), keys[..., :4], F.pad(keys[..., 4:], (4, 0))
+        return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
+
+
+class Misleading(nn.Module):
+    """Two towers of one length, the picture's first, and words that attend to the picture: no name tells which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.across = Shifted(1), Shifted(2), Shifted(3)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        x, y = x + self.first(x, x), y + self.second(y, y)
+        return (y + self.across(y, x))[:, 0, :2]
+
+
+LETTERS = {"words": list("abcd"), "picture": list("ABCD")}
+"""The words come first, as in a prompt: by their order they would be taken for the tokens of the first tower."""
+STREAMS, PAIRS = {"fir*": "picture", "second": "words"}, {"across": ("words", "picture")}
+INPUTS = tuple(torch.cat([3 * torch.eye(4)[None], drawn(1, 4, 4, seed=seed)], -1) for seed in (0, 1))
+
+
+def attended(record: mmviz.AttentionRecord) -> list[str]:
+    """For each map, the key that the first three queries attend to most, with that weight checked on paper."""
+    pairs = []
+    for attn_map in record.maps:
+        queries, keys = labels(record, attn_map.queries), labels(record, attn_map.keys)
+        np.testing.assert_allclose(attn_map.weights.max(-1), np.exp(9) / (np.exp(9) + 3), atol=1e-6)
+        pairs.append(" ".join(queries[k] + keys[attn_map.weights[0, k].argmax()] for k in range(3)))
+    return pairs
+
+
+ON_PAPER = ["AB BC CD", "ac bd ca", "aD bA cB"]
+
+
+def captured_misleading(**options: Any) -> mmviz.capture.CaptureResult:
+    with torch.no_grad(), mmviz.capture(model := Misleading().eval(), **options) as result:
+        model(*INPUTS)
+    return result
+
+
+def test_a_wrong_guess_of_streams_is_told_and_overruled_in_capture_and_in_record() -> None:
+    guessed = captured_misleading().record(LETTERS)
+    assert attended(guessed) != ON_PAPER and {notice.code for notice in guessed.notices} == {"streams-guessed"}
+    named = captured_misleading(streams=STREAMS, pairs=PAIRS)
+    assert attended(named.record(LETTERS)) == ON_PAPER and not named.record(LETTERS).notices
+    assert attended(captured_misleading().record(LETTERS, streams=STREAMS, pairs=PAIRS)) == ON_PAPER
+    again = captured_misleading(pairs={"*": ("words", "words")}).record(LETTERS, streams=STREAMS, pairs=PAIRS)
+    assert attended(again) == ON_PAPER, "those of the record come first"
+    row = named.rollout([0], queries="picture")[0]
+    assert row.argmax() == 0 and row[1] == row[1:].max(), "flows take the names, half of it is the token itself"
+
+
+def test_a_wrong_guess_of_streams_is_overruled_in_a_custom_model_and_in_explain() -> None:
+    def custom(**options: Any) -> mmviz.CustomModel:
+        return mmviz.CustomModel(Misleading(), lambda sample: (INPUTS, LETTERS), ["a", "b"], **options)
+
+    assert attended(run_of(custom(), text="abcd").record) != ON_PAPER
+    assert attended(run_of(custom(streams=STREAMS, pairs=PAIRS), text="abcd").record) == ON_PAPER
+    backend = mmviz.LocalBackend("cpu", {"own": custom(pairs={"*": ("picture", "picture")})})
+    run = mmviz.explain(text="abcd", model="own", backend=backend, streams=STREAMS, pairs=PAIRS)
+    assert attended(run.record) == ON_PAPER
+
+
+@pytest.mark.parametrize("option", [{"streams": {"first": ("a", "b")}}, {"pairs": {"across": "words"}}, {"pairs": "a"}])
+def test_names_of_streams_in_another_form_are_refused(option: dict[str, Any]) -> None:
+    for name in (
+        lambda: captured_misleading(**option),
+        lambda: captured_misleading().record(LETTERS, **option),
+        lambda: mmviz.CustomModel(Misleading(), lambda sample: (INPUTS, LETTERS), ["a", "b"], **option),
+        lambda: mmviz.explain(text="abcd", **option),
+    ):
+        with pytest.raises(mmviz.MmvizError, match="pairs=") as error:
+            name()
+        assert error.value.code == "stream-names"
+
+
+class EncodedOnce(nn.Module):
+    """An encoder and a decoder that are called one after another, as `generate` does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = Shifted(1), Shifted(2)
+
+
+def test_names_for_one_call_of_several_do_not_matter_to_the_others() -> None:
+    pairs = {"encoder": ("sound", "sound"), "decoder": ("text", "text")}
+    with torch.no_grad(), mmviz.capture(model := EncodedOnce().eval(), pairs=pairs) as result:
+        for part in (model.encoder, model.decoder):
+            part(*INPUTS[:1] * 2)
+    assert [result.record(call=call).maps[0].keys for call in (0, 1)] == ["sound", "text"]
+    with pytest.raises(CaptureError, match="decoder") as error, mmviz.capture(model, streams={"decodr": "text"}):
+        pass
+    assert error.value.code == "capture-pattern"

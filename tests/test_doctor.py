@@ -65,9 +65,10 @@ class Renamed(torch.nn.Module):
         super().__init__()
         self.inner, self.num_heads = torch.nn.Linear(8, 8), heads
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, is_sorted: bool = False) -> torch.Tensor:
         query = self.inner(x).unflatten(-1, (4, 2)).transpose(1, 2)
-        return torch.nn.functional.scaled_dot_product_attention(query, query, query).transpose(1, 2).flatten(2)
+        key = query.sort(2).values if is_sorted else query
+        return torch.nn.functional.scaled_dot_product_attention(query, key, query).transpose(1, 2).flatten(2)
 
 
 class Tower(torch.nn.Module):
@@ -89,6 +90,15 @@ class Half(Tower):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (torch.sigmoid(x @ x.mT) @ x)[:, 0, :2] + super().forward(x)
+
+
+class SharedLayer(Tower):
+    """One layer that runs three times; the last two times its keys are sorted by their numbers, so none is a token."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for is_sorted in (False, True, True):
+            x = x + self.layers[0](x, is_sorted)
+        return x[:, 0, :2]
 
 
 def findings_of(heads: int, tower: type[Tower] = Tower) -> dict[str, Any]:
@@ -116,6 +126,15 @@ def test_attention_that_was_not_captured_changes_the_verdict() -> None:
     (missing,) = findings["left_out"]
     assert "sigmoid" in missing["reason"] and missing["reason"] not in findings["notices"]
     assert len(findings["meaning"]) == 2 and not all_passed(whole) and sentence("doctor-unclear") in to_text(whole)
+
+
+def test_each_run_of_a_shared_layer_that_is_left_out_is_listed_and_changes_the_verdict() -> None:
+    findings = findings_of(4, SharedLayer)
+    whole = findings | {"probes": [], "machine": diagnosed_machine(), "versions": {}, "model": "own"}
+    assert [check["module"] for check in findings["meaning"]] == ["layers.0"] and len(findings["modules"]) == 3
+    assert [entry["module"] for entry in findings["left_out"]] == ["layers.0"] * 2
+    assert all("left out" in entry["reason"] for entry in findings["left_out"])
+    assert not all_passed(whole) and sentence("doctor-unclear") in to_text(whole)
 
 
 def test_heads_that_contradict_the_module_are_not_shown_or_marked() -> None:

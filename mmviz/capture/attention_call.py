@@ -47,7 +47,7 @@ class AttentionCall:
     """A copy of the attention output before the heads are joined, at the rows `checked_rows`:
     ``[batch, head, row, d_v]``. Ablated heads are not set to 0 here."""
     output: Tensor | None = None
-    """The attention output itself, where it requires gradients."""
+    """The attention output itself, where it requires gradients; empty once the graph is released."""
     arrange: Callable[[Tensor], Tensor] | None = None
     """Brings ``output`` to ``[batch, head, query, d_v]``."""
     weights: Tensor | None = None
@@ -129,6 +129,18 @@ class AttentionCall:
         """Raises ``CaptureError`` (``capture-changed``) where a tensor was overwritten after the call."""
         if self._versions() != self.versions:
             raise CaptureError("capture-changed", name=self.module)
+
+    def release_graph(self) -> None:
+        """Lets go of the model's graph, and of all activations in it; the numbers that are kept stay as they are.
+
+        Gradients of what the model computed can no longer be had from this call.
+        """
+        for name in ("weights", "query", "key", "value", "mask", "lse", "projection"):
+            tensor = getattr(self, name)
+            if tensor is not None:  # detached, it still shares the version counter of what the model may overwrite
+                object.__setattr__(self, name, tensor.detach())
+        if self.output is not None:
+            object.__setattr__(self, "output", self.output.detach().new_empty(0))
 
     def _versions(self) -> tuple[int, ...]:
         tensors = (self.weights, self.query, self.key, self.value, self.mask)

@@ -14,12 +14,14 @@ from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
 from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector
+from mmviz.capture.module_filter import check_patterns
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.result import CaptureResult
 from mmviz.capture.score_trace import ScoreTracer
-from mmviz.types import CaptureError
+from mmviz.capture.streams import StreamPairs
+from mmviz.types import CaptureError, pairs_by_pattern
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def capture(
     model: nn.Module, *, only: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
     ablate: Sequence[Sequence[HeadRef]] = (), replace: Callable[[Tensor], Tensor] | None = None,
     block: Mapping[AttentionPlace, BlockedPairs] = MappingProxyType({}), steps: bool = False,
-    expected: Sequence[str] = (),
+    expected: Sequence[str] = (), streams: Mapping[str, str] | None = None, pairs: StreamPairs = None,
 ) -> Iterator[CaptureResult]:  # fmt: skip
     """Captures the attention of ``model`` while the context lasts.
 
@@ -53,8 +55,12 @@ def capture(
         steps: Whether to keep what `mmviz.capture.qkv_and_projections` needs: queries, keys and linear maps, also
             of eager attention.
         expected: Module paths that must run attention, each exactly once and in this order.
+        streams: Names of streams by glob patterns on the paths of attention modules that attend to themselves, such as
+            ``{"vision.*": "image"}``, which overrule what is told from the data that flows.
+        pairs: The same for any attention, ``{pattern: (stream of the queries, stream of the keys)}``.
 
     Raises:
+        MmvizError: ``stream-names`` for ``streams`` or ``pairs`` of another form.
         CaptureError: ``capture-kind`` or ``capture-script`` for what is no module, or a TorchScript module;
             ``capture-pattern`` for a pattern that matches no module; ``head-batch`` where ``ablate`` has lists for
             another number of samples; at the end ``head-missing`` or ``head-module`` where a head to ablate never
@@ -76,7 +82,9 @@ def capture(
     if isinstance(model, torch.jit.ScriptModule):
         raise CaptureError("capture-script")
     refuse_after_fork()
+    named = pairs_by_pattern(streams, pairs)
     tracker = ModuleTracker(model, only, exclude)
+    check_patterns(named, tracker.class_names)
     ablation = AblationHooks(ablate)
     detector = None if expected else FusedKernelDetector(tracker)
     recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None, detector, block)
@@ -87,7 +95,7 @@ def capture(
         if detector:
             stack.enter_context(detector)
         stack.enter_context(recorder)
-        yield CaptureResult(recorder, tracker, detector)
+        yield CaptureResult(recorder, tracker, detector, named)
     ablation.check(recorder.calls.attention_calls)
     for place in block.keys() - {attention.place for attention in recorder.calls.attention_calls}:
         raise CaptureError("cut-missing", name=place[0])

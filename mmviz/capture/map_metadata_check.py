@@ -39,11 +39,15 @@ def meaning_checks(result: CaptureResult, record: AttentionRecord, batches: Coll
 
 
 def left_out(result: CaptureResult, record: AttentionRecord) -> list[dict[str, str]]:
-    """Returns the modules whose attention was captured and is not in ``record``, each with the ``reason``."""
-    shown = {attn_map.name for attn_map in record.maps}
-    modules = dict.fromkeys(call.module for call in result.attention_calls() if call.module not in shown)
-    reasons = {notice.parameters.get("name"): str(notice) for notice in record.notices}
-    return [{"module": module, "reason": reasons.get(module, "")} for module in modules]
+    """Returns what was captured and is not in ``record``: the ``module`` of each map, and the ``reason``.
+
+    A module that ran several times may have some of its maps in the record.
+    """
+    reasons: dict[str, list[str]] = {}
+    for notice in record.notices:  # those on maps that are left out come first, in the order of the maps
+        reasons.setdefault(str(notice.parameters.get("name")), []).append(str(notice))
+    missing = [call_map.group.module for call_map in result.maps_left_out(record)]
+    return [{"module": module, "reason": (reasons.get(module) or [""]).pop(0)} for module in missing]
 
 
 def own_head_counts(model: nn.Module, path: str) -> frozenset[int]:

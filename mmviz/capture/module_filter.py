@@ -22,12 +22,7 @@ class ModuleFilter:
     def __init__(self, only: str | Sequence[str], exclude: str | Sequence[str], paths: Iterable[str]):
         self.only, self.exclude = _as_tuple(only), _as_tuple(exclude)
         self._selected: dict[str, bool] = {}
-        paths = list(paths)
-        for pattern in (*self.only, *self.exclude):
-            if not any(fnmatchcase(path, pattern) for path in paths):
-                near = difflib.get_close_matches(pattern, paths, _LISTED, cutoff=0)
-                known = ", ".join(near) + (", …" if len(paths) > len(near) else "")
-                raise CaptureError("capture-pattern", pattern=pattern, known=known)
+        check_patterns((*self.only, *self.exclude), paths)
 
     def selects(self, path: str) -> bool:
         """Returns whether the module at ``path`` takes part: it matches ``only``, if given, and not ``exclude``."""
@@ -35,6 +30,16 @@ class ModuleFilter:
             is_chosen = not self.only or _matches(path, self.only)
             self._selected[path] = is_chosen and not _matches(path, self.exclude)
         return self._selected[path]
+
+
+def check_patterns(patterns: Iterable[str], paths: Iterable[str]) -> None:
+    """Raises ``CaptureError`` (``capture-pattern``) for a pattern that matches none of ``paths``."""
+    paths = list(paths)
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            near = difflib.get_close_matches(pattern, paths, _LISTED, cutoff=0)
+            known = ", ".join(near) + (", …" if len(paths) > len(near) else "")
+            raise CaptureError("capture-pattern", pattern=pattern, known=known)
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:

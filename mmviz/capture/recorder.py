@@ -24,7 +24,7 @@ from mmviz.capture.blocked_weights import AttentionPlaces, changed_weights, empt
 from mmviz.capture.call_axes import CallAxes, arrange_axes
 from mmviz.capture.capture_routes import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
 from mmviz.capture.data_flow_step import name_of
-from mmviz.capture.flex_weights import blocked_flex, flex_weights
+from mmviz.capture.flex_weights import blocked_flex, flex_tensors
 from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector, may_hide_attention
 from mmviz.capture.kernel_call import KernelCall, kernel_call, leading_axes
@@ -222,7 +222,7 @@ class AttentionRecorder(TorchFunctionMode):
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], result: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """Records a call of torch's flex attention operator, where its weights can be computed; returns its result,
-        without the pairs that are blocked."""
+        without the pairs that are blocked, and with 0 for ablated heads."""
         place = self.places.next()
         operands = self._operands(args[0], args[1])
         axes = self._axes(result[0].shape[:-2], args[0].shape[-2], operands)
@@ -230,16 +230,12 @@ class AttentionRecorder(TorchFunctionMode):
         if blocked is not None:
             result = blocked_flex(args, result, blocked, place[0])
             self.tracker.flow.observe(func, args, kwargs, result)
-        weights = flex_weights(args, result[1], blocked)
-        if weights is None:
+        tensors = flex_tensors(args, result, axes, blocked)
+        if tensors is None:
             return result
         self.recorded_kernels.add((self.tracker.module, "flex_attention"))
-        arranged = axes.of_queries(weights.to(result[0].dtype))
-        self.calls.add(
-            FLEX, result[0], axes, operands, axes.of_queries, weights=arranged, value=axes.of_keys(args[2]),
-            place=place, emptied=None if blocked is None else (arranged == 0).all(-1).any(1),
-        )  # fmt: skip
-        return result
+        is_recorded = self.calls.add(FLEX, result[0], axes, operands, axes.of_queries, place=place, **tensors)
+        return (self.calls.ablated(result[0], axes), *result[1:]) if is_recorded else result
 
     def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
         own_query, own_key = kwargs["query"], kwargs["key"]  # before a cast

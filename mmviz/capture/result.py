@@ -33,9 +33,9 @@ from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_fields import StreamFields
 from mmviz.capture.stream_graph import StreamGraph
-from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
+from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens, pairs_of_call
 from mmviz.capture.uncaptured import uncaptured_notices
-from mmviz.types import AttentionRecord, CaptureError, InputFields, Notice, Token, TokenFields
+from mmviz.types import AttentionRecord, CaptureError, InputFields, Notice, Token, TokenFields, pairs_by_pattern
 
 
 class CaptureResult:
@@ -45,9 +45,13 @@ class CaptureResult:
     counted from 0; they may be left out where attention ran in one call only, or over one sample.
     """
 
-    def __init__(self, recorder: AttentionRecorder, tracker: ModuleTracker, detector: FusedKernelDetector | None):
+    def __init__(
+        self, recorder: AttentionRecorder, tracker: ModuleTracker, detector: FusedKernelDetector | None,
+        pairs: Mapping[str, tuple[str, str]],
+    ):  # fmt: skip
         self.model = tracker.model
         self._recorder, self._tracker, self._detector = recorder, tracker, detector
+        self._pairs = pairs  # names of the streams of all calls, see `capture`
         self._call_maps: dict[int, tuple[list[CallMap], StreamGraph]] = {}
         self._recorded: dict[str, list[CallMap]] = {}
         self._stream_names: dict[int, dict[str, Stream]] = {}
@@ -88,7 +92,7 @@ class CaptureResult:
     @plain_modes()
     def record(
         self, tokens: StreamTokens = None, *, call: int | None = None, batch: int | None = None,
-        pairs: StreamPairs = None,
+        streams: Mapping[str, str] | None = None, pairs: StreamPairs = None,
     ) -> AttentionRecord:  # fmt: skip
         """Returns the attention of one call as a record, with a map for each attention call in order of execution.
 
@@ -102,14 +106,15 @@ class CaptureResult:
             call: The call of the model.
             batch: The sample of the batch. Attention that ran over a single row, as of one image beside several texts,
                 belongs to all of them.
-            pairs: Names of the streams of queries and keys by module path, where they are known. Those that ``tokens``
-                lacks are numbered.
+            streams: Names of streams by glob patterns, as in `mmviz.capture`, whose names they overrule.
+            pairs: Names of the streams of queries and keys. Streams that ``tokens`` lacks are numbered.
 
         Raises:
             CaptureError: Where no map can be shown, see `attention_calls`, `streams_of` and `check_short_map`.
+            MmvizError: ``stream-names`` for ``streams`` or ``pairs`` of another form.
         """
         maps, graph = self._maps(call)
-        named = NamedStreams([call_map.group for call_map in maps], graph.streams, tokens, pairs)
+        named = self._named(maps, graph, tokens, pairs_by_pattern(streams, pairs))
         samples = sample_count(maps)
         check_sample(batch, samples)
         notices = [*self.notices, *named.notices]
@@ -169,7 +174,7 @@ class CaptureResult:
         """Returns the attention calls of one call of the model, the tokens of their streams, and why the tokens of
         other attention calls are not known. ``tokens`` and ``pairs``: as in `record`."""
         maps, graph = self._maps(call)
-        named = NamedStreams([call_map.group for call_map in maps], graph.streams, tokens, pairs)
+        named = self._named(maps, graph, tokens, pairs or {})
         sites, problems = sites_of(maps, named)
         return sites, named.tokens, problems
 
@@ -180,6 +185,11 @@ class CaptureResult:
     def recorded_maps(self, record: AttentionRecord) -> list[CallMap]:
         """Returns what the maps of ``record``, which this object returned, were taken from, in their order."""
         return self._recorded[record.id]
+
+    def maps_left_out(self, record: AttentionRecord) -> list[CallMap]:
+        """Returns the maps of its call that ``record``, which this object returned, lacks."""
+        recorded = self._recorded[record.id]
+        return [call_map for call_map in self._maps(recorded[0].call)[0] if call_map not in recorded]
 
     @plain_modes()
     def rollout(
@@ -222,13 +232,9 @@ class CaptureResult:
 
     @plain_modes()
     def relevance_to_all(
-        self,
-        logit: Tensor | OutputGradients,
-        *,
-        queries: str | None = None,
-        call: int | None = None,
+        self, logit: Tensor | OutputGradients, *, queries: str | None = None, call: int | None = None,
         batch: int | None = None,
-    ) -> dict[str, NDArray[np.float32]]:
+    ) -> dict[str, NDArray[np.float32]]:  # fmt: skip
         """Returns `relevance` ``[query, key]`` of all queries for every stream that a flow leads to, by its name.
 
         ``logit``: or its gradients, which may be those of the logits of all samples, added up.
@@ -257,8 +263,17 @@ class CaptureResult:
     def _names(self, call: int | None) -> dict[str, Stream]:
         """Returns the streams of a call by name: those that they have without tokens, then those of its records."""
         maps, graph = self._maps(call)
-        named = NamedStreams([call_map.group for call_map in maps], graph.streams, None)
+        named = self._named(maps, graph, None, {})
         return named.by_name([call_map.group for call_map in maps]) | self._stream_names.get(maps[0].call, {})
+
+    def _named(
+        self, maps: Sequence[CallMap], graph: StreamGraph, tokens: StreamTokens, pairs: Mapping[str, tuple[str, str]]
+    ) -> NamedStreams:
+        """Returns the names and tokens of the streams of a call, whose ``pairs`` overrule those of the capture."""
+        modules = {call_map.group.module for call_map in maps}
+        others = {attention.module for attention in self.all_attention_calls} - modules
+        pairs = pairs_of_call(pairs, self._pairs, modules, others)
+        return NamedStreams([call_map.group for call_map in maps], graph.streams, tokens, pairs)
 
     def _flows(
         self, queries: str | None, keys: str | None, call: int | None, batch: int | None

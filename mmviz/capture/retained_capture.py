@@ -19,7 +19,7 @@ class RetainedCapture(RecordAttention):
     """Answers views of the attention of one call, for one sample of the batch.
 
     ``logit`` is the one that relevance is about; None for a run without gradients. These are computed when relevance is
-    first viewed, and kept.
+    first viewed, and kept. The graph of the model is let go of then, and at once where there are none to compute.
     """
 
     def __init__(
@@ -30,7 +30,10 @@ class RetainedCapture(RecordAttention):
         super().__init__(record, layers, no_gradients if logit is None else self.gradients)
         self.result, self.call = result, call
         self._logit, self._lock = logit, threading.Lock()
+        self._has_gradients = logit is not None
         self._kept_gradients: OutputGradients | None = None
+        if logit is None:
+            self._release_graph()
         self._exact_nbytes: int | None = None
 
     @property
@@ -44,7 +47,7 @@ class RetainedCapture(RecordAttention):
         Raises ``CaptureError`` as `exact_attention` does.
         """
         try:
-            gradients = None if self._logit is None else self.gradients()
+            gradients = self.gradients() if self._has_gradients else None
         except CaptureError:  # no gradients reach the attention, so that there is no relevance here either
             gradients = None
         return exact_attention(self.layers, gradients)
@@ -52,7 +55,7 @@ class RetainedCapture(RecordAttention):
     def exact_nbytes(self) -> int:
         """Returns the bytes of `exact`, which are known without making it."""
         if self._exact_nbytes is None:
-            self._exact_nbytes = exact_nbytes(self.layers, self._logit is not None)
+            self._exact_nbytes = exact_nbytes(self.layers, self._has_gradients)
         return self._exact_nbytes
 
     def gradients(self) -> Gradients:
@@ -64,7 +67,14 @@ class RetainedCapture(RecordAttention):
             if self._kept_gradients is None:
                 assert self._logit is not None
                 self._kept_gradients = OutputGradients(self._logit, self.result.attention_calls(self.call))
+                self._release_graph()
             return self._kept_gradients
+
+    def _release_graph(self) -> None:
+        """Lets go of the graph of the model, which holds activations of every layer."""
+        self._logit = None
+        for attention in self.result.attention_calls(self.call):
+            attention.release_graph()
 
 
 def retained_bytes(result: CaptureResult, call: int | None = None) -> int:

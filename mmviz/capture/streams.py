@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from mmviz.capture.call_groups import CallGroup, Stream
@@ -146,6 +146,23 @@ def _forced(groups: Sequence[CallGroup], pairs: Mapping[str, tuple[str, str]]) -
                 forced[id(group)] = pair
                 break
     return forced
+
+
+def pairs_of_call(
+    given: Mapping[str, tuple[str, str]], of_capture: Mapping[str, tuple[str, str]], modules: Collection[str],
+    others: Collection[str],
+) -> dict[str, tuple[str, str]]:  # fmt: skip
+    """Returns the names of the streams of one call: those ``given`` for it, then those of the whole capture.
+
+    ``modules``: where attention ran in this call; ``others``: in other calls. A pattern of the capture that matches
+    only modules of other calls is left out, as those of an encoder in the later steps of ``generate``.
+    """
+    pairs = dict(given)
+    for pattern, pair in of_capture.items():
+        is_elsewhere = any(fnmatchcase(module, pattern) for module in others)
+        if not is_elsewhere or any(fnmatchcase(module, pattern) for module in modules):
+            pairs.setdefault(pattern, pair)
+    return pairs
 
 
 def _default_names(streams: Sequence[Stream]) -> list[str]:

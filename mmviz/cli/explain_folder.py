@@ -13,6 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.map_options import (
+    ShownMap,
+    check_map_options,
+    figure_of,
+    given_map_options,
+    needs_relevance,
+    shown_map,
+)
 from mmviz.cli.options import (
     FIGURES,
     backend_from,
@@ -105,6 +113,7 @@ def _checked_formats(options: argparse.Namespace) -> tuple[str, ...]:
         raise MmvizError("option-needs", option="--keep exact", needed="--formats npz")
     word_numbers(options.words)
     prompt_settings(options)
+    check_map_options(options, bool({"html", *FIGURES} & set(formats)))
     return formats
 
 
@@ -128,9 +137,9 @@ def _settings(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
 
     digest = next(card.weights_digest for card in backend.models() if card.id == options.model)
     return {
-        "mmviz": mmviz.__version__, "model": options.model, "weights": digest, "relevance": options.relevance,
+        "mmviz": mmviz.__version__, "model": options.model, "weights": digest, "relevance": needs_relevance(options),
         "words": word_numbers(options.words), "keep": options.keep,
-        **prompt_settings(options),
+        **prompt_settings(options), **given_map_options(options),
     }  # fmt: skip
 
 
@@ -161,7 +170,7 @@ def _runs(
 
     def request_of(sample: Sample) -> Request:
         return Request(
-            options.model, sample, relevance=options.relevance, towers=True, depends_on=True, options=settings
+            options.model, sample, relevance=needs_relevance(options), towers=True, depends_on=True, options=settings
         )
 
     for first in range(0, len(examples), TOGETHER):
@@ -195,20 +204,20 @@ def _write(
     best = run.record.answers[0] if run.record.answers else None
     out.write(
         example.id, digest, best.label if best else "", best.probability if best else None,
-        _contents(run, formats, options.keep),
+        _contents(run, formats, options.keep, shown_map(options, run)),
     )  # fmt: skip
 
 
-def _contents(run: Run, formats: Sequence[str], keep: Any) -> Iterator[tuple[str, bytes]]:
-    """Yields the files of a run, each as its format and content."""
+def _contents(run: Run, formats: Sequence[str], keep: Any, shown: ShownMap | None) -> Iterator[tuple[str, bytes]]:
+    """Yields the files of a run, each as its format and content. ``shown``: what figures and documents show."""
     from mmviz.report.json_summary import measured_prior, run_summary
 
     prior = measured_prior(run) if {"json", "html"} & set(formats) else None
     contents: dict[str, Callable[[], bytes]] = {
-        "html": lambda: run.to_html(prior).encode(),
+        "html": lambda: run.to_html(prior, shown.view(run) if shown else None).encode(),
         "json": lambda: json.dumps(run_summary(run, prior), indent=1).encode(),
         "npz": lambda: run.to_bytes(keep),
-        **{figure: partial(run.figure, figure) for figure in FIGURES},
+        **{figure: partial(figure_of, run, figure, shown) for figure in FIGURES},
     }
     for format in formats:
         yield format, contents[format]()

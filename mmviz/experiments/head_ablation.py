@@ -60,14 +60,15 @@ def measure_head_ablation(
     record: AttentionRecord,
     progress: Progress = ignore_progress,
     stop: Stop = never_stop,
+    heads: Sequence[tuple[int, int]] | None = None,
 ) -> list[HeadEffect]:
-    """Ablates each head of ``record``, the record of ``request``, and returns the effects in the order of `all_heads`.
+    """Ablates each of ``heads``, by default `all_heads` of ``record``, that of ``request``; returns their effects.
 
     If it was stopped, the list holds the heads that were ablated until then. Raises ``MmvizError`` (``answer-none``)
     for a model without answers.
     """
     best_answer(record)
-    heads = all_heads(record)
+    heads = all_heads(record) if heads is None else heads
     requests = head_requests(request, heads)
     return read_heads(heads, backend.run(requests, progress, stop))
 

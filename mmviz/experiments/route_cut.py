@@ -120,11 +120,19 @@ class RouteTable:
         )  # fmt: skip
 
 
-def route_windows(record: AttentionRecord, most: int = WINDOWS) -> tuple[LayerWindow, ...]:
+def route_windows(
+    record: AttentionRecord, most: int = WINDOWS, chosen: tuple[str, tuple[int, ...]] | None = None
+) -> tuple[LayerWindow, ...]:
     """Returns windows of layers of each stack, at most ``most`` of about equal lengths, and one of all layers.
 
-    Stacks of towers (`Request.towers`) are left out.
+    Stacks of towers (`Request.towers`) are left out. ``chosen``: a stack, which may be a tower, and its layers, in
+    which alone routes are to be cut.
     """
+    if chosen is not None:
+        stack, numbers = chosen
+        parts = np.array_split(sorted(numbers), min(most, len(numbers)))
+        own = [LayerWindow(stack, tuple(map(int, part))) for part in parts]
+        return (*own, LayerWindow(stack, tuple(numbers))) if len(own) > 1 else tuple(own)
     layers: dict[str, list[int]] = {}
     for attn_map in record.maps:
         if attn_map.stack not in record.made_by.get("towers", ()):

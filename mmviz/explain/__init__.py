@@ -9,7 +9,7 @@ from mmviz.backends.backend_for_run import chosen_backend
 from mmviz.backends.protocol import Stop, never_stop
 from mmviz.explain.run import Run, run_request
 from mmviz.inputs import make_sample
-from mmviz.types import Change, Request, Sample
+from mmviz.types import Change, Request, Sample, pairs_by_pattern
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
@@ -20,7 +20,8 @@ __all__ = ["Run", "explain", "run_sample"]
 def explain(
     image: Any = None, text: str | None = None, audio: Any = None, *, video: Any = None, model: str = "trio",
     backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
-    options: Mapping[str, str | int] | None = None,
+    options: Mapping[str, str | int] | None = None, streams: Mapping[str, str] | None = None,
+    pairs: Mapping[str, tuple[str, str]] | None = None,
 ) -> Run:  # fmt: skip
     """Runs a fusion model on an image, a text and audio, any of which may be missing, and records its attention.
 
@@ -39,6 +40,9 @@ def explain(
         relevance: also record gradient relevance for the winning answer, which needs a backward pass.
         steps: also record the vectors behind every attention weight, for the calculator of the viewer.
         options: ``new_tokens`` (at most), ``system`` (prompt), ``template``, for a model that writes its answer.
+        streams: names of streams by glob patterns on the paths of attention modules that attend to themselves, such as
+            ``{"vision.*": "image"}``; they overrule those that the model names, and those that mmviz tells from it.
+        pairs: the same for any attention, ``{pattern: (stream of the queries, stream of the keys)}``.
 
     Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model, a factory or a backend
     that fails.
@@ -51,7 +55,8 @@ def explain(
         >>> str(run.tokens[relevance.argmax()].modality)
         'image'
     """
-    given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
+    named = tuple((pattern, *pair) for pattern, pair in pairs_by_pattern(streams, pairs).items())
+    given: dict[str, Any] = {"pairs": named, "seed": seed, "relevance": relevance, "steps": steps, "options": options}
     return run_sample(
         make_sample(image=image, text=text, audio=audio, video=video), model=model, backend=backend, **given
     )

@@ -26,7 +26,10 @@ CAPTURE_SENTENCES: dict[str, str] = {
     "cut-rows": "The cut leaves {count} of {of} queries nothing to attend to, in {maps} attention maps: their rows are "
     "0.",
     "streams-guessed": "The tokens {name!r} fit several streams of the same length. By their order they were taken for "
-    "those of {stream}. If that is wrong, give pairs= with a pattern of the modules.",
+    "those of {stream}. If that is wrong, give streams= or pairs= with a pattern of the modules.",
+    "stream-names": "{option}={value!r} names no streams. Give patterns of modules with the names of their streams: "
+    "streams={{'vision.*': 'image'}} where modules attend to themselves, or pairs={{'*.cross': ('text', 'image')}} for "
+    "the streams of queries and keys.",
     "uncaptured-thread": "{module} ran in a thread that was there before the model was called. Attention in such a "
     "thread is not recorded: call the module in the thread of the capture, or in one that the model starts.",
     "capture-call-empty": "In call {call} nothing attends. The calls are: {calls}. Choose another one with call=.",

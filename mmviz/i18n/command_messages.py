@@ -36,11 +36,17 @@ COMMAND_SENTENCES: dict[str, str] = {
     "report-written": "The report is in {names}.",
     # options
     "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
+    "option-excludes": "{option} has no effect beside {other}. Leave one of them out.",
     "option-file": "{option} needs the name of a file; only --json takes - for standard output.",
     "option-words": "--words {value!r} names no words. Write their numbers from 1, such as --words 2,3.",
     "option-number": "{option} {value} is not possible. Give a number that is at least {least}.",
     "keep-size": "Queries, keys and log-sum-exp take {size}, {token} for each token.",
     "keep-short": "This run holds all its weights, so that its file is exact as it is.",
     "device-unknown": "torch cannot use the device {device} here ({why}). Leave --device out, or give cpu.",
+    "option-layers": "--layers {value!r} names no layers. Write their numbers from 0, such as --layers 0,4-7.",
+    "map-text": "--map {text!r} names no map. Write a layer and a head from 0, such as 5:2 or 5:mean, with a stack "
+    "before them, such as vision.layers/5:2, or rollout or relevance.",
+    "stack-unknown": "This run has no stack {name!r}. There are: {known}.",
+    "layer-unknown": "There is no layer {layer} in {name}. Its layers, from 0, are: {known}.",
     "map-unknown": "{map_ref} is no map or method of this model. There are: {known}.",
 }

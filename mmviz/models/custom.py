@@ -16,7 +16,7 @@ from mmviz.models.nested_inputs import concatenated, to_device
 from mmviz.models.protocol import AnswerToken, BatchOutput, CaptureTargets, Prepared
 from mmviz.models.user_code_errors import description, user_code
 from mmviz.models.weight_devices import input_device, is_spread, weights_digest
-from mmviz.types import INPUT_MODALITIES, Card, MmvizError, Modality, Sample, Token
+from mmviz.types import INPUT_MODALITIES, Card, MmvizError, Modality, Sample, Token, pairs_by_pattern
 
 TOP = 1_000
 """Answers that a record keeps of a larger vocabulary."""
@@ -62,7 +62,7 @@ class CustomModel:
 
     Inputs go to the device of the module's first parameter. A module whose weights are spread over several devices is
     not moved. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
-    ``own-pattern``, ``own-required-name``, ``lens-path``.
+    ``own-pattern``, ``own-required-name``, ``stream-names``, ``lens-path``.
     """
 
     capture_targets: CaptureTargets | None = None
@@ -89,7 +89,7 @@ class CustomModel:
         self.top, self.answer_token = top, answer_token
         self.only, self.exclude = only, exclude
         self.takes_batches = batches
-        self.pairs = {pattern: (stream, stream) for pattern, stream in (streams or {}).items()} | dict(pairs or {})
+        self.pairs = pairs_by_pattern(streams, pairs)
         for option, patterns in (("streams", streams or {}), ("pairs", pairs or {})):
             _check_patterns(module, option, patterns)
         self.required = tuple(_modality(value) for value in ([required] if isinstance(required, str) else required))

@@ -24,7 +24,7 @@ _PROFILE_COLUMNS = ("entropy", "distance", *(f"attention_{modality}" for modalit
 
 def heads_table(
     request: Request, record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Sequence[HeadProfile] | None,
-    command: str,
+    command: str, planned: int | None = None,
 ) -> ExperimentTable:  # fmt: skip
     """Returns a row for each head that was ablated, those that the answer needs most first, named ``heads``.
 
@@ -33,7 +33,8 @@ def heads_table(
     answer without the head), ``other_answer`` and ``other_probability`` (the most probable answer without it), the
     ``largest_change`` of any probability, ``no_effect``; and what the head attends to where ``profiles`` are given, see
     `mmviz.analysis.head_profiles.HeadProfile`, ``attention_image`` and so on being sums of the answer token's weights.
-    ``sinks`` and ``registers`` name key tokens. The facts hold how many heads were ``planned``, and the ``verdict``.
+    ``sinks`` and ``registers`` name key tokens. The facts hold how many heads were ``planned`` (None: all), and the
+    ``verdict``.
     """
     profile_of = {(profile.map, profile.head): profile for profile in profiles or ()}
     rows = [
@@ -43,7 +44,7 @@ def heads_table(
     columns = ("map", *PLACE_COLUMNS, *_EFFECT_COLUMNS, *(_PROFILE_COLUMNS if profiles else ()))
     facts = {
         **run_facts(request, record),
-        "planned": len(all_heads(record)),
+        "planned": len(all_heads(record)) if planned is None else planned,
         "verdict": [heads_summary(record, effects)] if effects else [],
     }
     return ExperimentTable("heads", columns, rows, facts, command)

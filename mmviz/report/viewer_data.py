@@ -125,6 +125,8 @@ class ViewerData:
         ``prior``: the language prior of its answer, to stand below the viewer. ``view``: what it opens with; the
         initial view if None.
         """
+        for name in self.long_flows.missing(_parts_of(view) if view else []):  # nothing can be requested later
+            self.long_flows.compute(name)
         return html(self.to_bytes(view), **vars(self._content(prior, view)))
 
     def to_frame(self) -> str:
@@ -268,3 +270,9 @@ class ViewerData:
             "serial": 0,
             "background": [],
         }
+
+
+def _parts_of(view: Mapping[str, Any]) -> list[str]:
+    """Returns the names under which a viewer requests what ``view`` shows, if that is a flow of a long run."""
+    tokens = (*view["tokens"], *view["versus"])[:MAX_ROWS]
+    return [f"map/{view['map']}", *(f"row/{view['map']}/{view['direction']}/{token}" for token in tokens)]

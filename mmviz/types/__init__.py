@@ -35,6 +35,7 @@ from mmviz.types.requests import (
     UniformAttention,
 )
 from mmviz.types.samples import MAX_PICTURES, AudioInput, ImageInput, Sample
+from mmviz.types.stream_pairs import pairs_by_pattern
 from mmviz.types.tokens import (
     ABSENT,
     INPUT_MODALITIES,
@@ -116,5 +117,6 @@ __all__ = [
     "is_batch",
     "is_unlocated_word",
     "location_numbers",
+    "pairs_by_pattern",
     "read_only",
 ]

@@ -1,4 +1,4 @@
-"""``python -m tools.model_coverage`` writes ``docs/coverage.md`` and its summary in ``docs/explanation/capture.md``.
+"""``python -m tools.model_coverage`` writes ``docs/coverage.md``, and its summary in README and ``capture.md``.
 
 With names of families it tries and prints those alone.
 It ends with 1 where a map, a label or an axis is silently wrong, or a build could not be judged.
@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.model_coverage.build_registry import AREAS
@@ -18,9 +19,9 @@ from tools.model_coverage.judge_build import BuildOutcome, judge_build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = ROOT / "docs" / "coverage.md"
-EXPLANATION = ROOT / "docs" / "explanation" / "capture.md"
+SUMMARISED = (ROOT / "README.md", ROOT / "docs" / "explanation" / "capture.md")
+"""Pages that hold the summary, between these two lines."""
 BEGIN, END = "<!-- coverage: begin -->\n", "<!-- coverage: end -->\n"
-"""Between them stands the summary in the explanation."""
 
 
 def main() -> int:
@@ -56,11 +57,17 @@ def main() -> int:
     print(f"not judged: {', '.join(not_judged) or 'none'}")
     if not chosen.families and chosen.area is None:
         DOCUMENT.write_text(coverage_document(outcomes), encoding="utf-8")
-        before, _, rest = EXPLANATION.read_text(encoding="utf-8").partition(BEGIN)
-        lines = "".join(f"- {line}\n" for line in summary(everything))
-        EXPLANATION.write_text(f"{before}{BEGIN}{lines}{END}{rest.partition(END)[2]}", encoding="utf-8")
-        print(f"written: {DOCUMENT}, and the summary in {EXPLANATION}")
+        for page in SUMMARISED:
+            page.write_text(with_summary(page.read_text(encoding="utf-8"), summary(everything)), encoding="utf-8")
+        print(f"written: {DOCUMENT}, and the summary in {' and '.join(map(str, SUMMARISED))}")
     return int(bool(not_judged) or any(outcome.all_wrong for outcome in everything))
+
+
+def with_summary(page: str, lines: Sequence[str]) -> str:
+    """Returns the text of a page with these lines as its summary."""
+    before, _, rest = page.partition(BEGIN)
+    items = "".join(f"- {line}\n" for line in lines)
+    return f"{before}{BEGIN}{items}{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":

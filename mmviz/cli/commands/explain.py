@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmviz.cli.map_options import add_map_options, check_map_options, figure_of, needs_relevance, shown_map
 from mmviz.cli.options import (
     FIGURES,
     add_input_options,
@@ -70,6 +71,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--pdf", metavar="FILE", help="write that figure as PDF, for print")
     parser.add_argument("--svg", metavar="FILE", help="write that figure as SVG")
     parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
+    add_map_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -88,12 +90,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.keep == "exact" and not options.npz:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     words = word_numbers(options.words)
+    check_map_options(options, any(getattr(options, name) for name in (*FIGURES, "html")))
     run = explain(
         image=options.image, text=options.text, audio=options.audio, video=options.video, model=options.model,
-        backend=backend_from(options), relevance=options.relevance, options=prompt_settings(options),
+        backend=backend_from(options), relevance=needs_relevance(options), options=prompt_settings(options),
     )  # fmt: skip
     if words:
         run = run.about_words(words)
+    shown = shown_map(options, run)
     prior = measured_prior(run)  # once for both
     summary = run_summary(run, prior)
     if options.json == "-":
@@ -110,9 +114,9 @@ def _run(options: argparse.Namespace) -> int:
         write_file(options.npz, run.to_bytes(options.keep))
     for file_format in FIGURES:
         if path := getattr(options, file_format):
-            write_file(path, run.figure(file_format))
+            write_file(path, figure_of(run, file_format, shown))
     if options.html:
-        write_file(options.html, run.to_html(prior).encode())
+        write_file(options.html, run.to_html(prior, shown.view(run) if shown else None).encode())
     return 0
 
 

@@ -11,6 +11,7 @@ from mmviz.cli.experiment_command import (
     add_experiment,
     run_experiment,
 )
+from mmviz.cli.map_options import add_stack_options, chosen_layers, layer_numbers
 from mmviz.cli.progress_line import ProgressLine
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.types import MmvizError
@@ -40,9 +41,14 @@ def add(commands: Any) -> None:
         help="mask the queries and keys of one head instead, such as 5:2 (layer and head from 0), and print those that "
         "carry its effect",
     )
+    add_stack_options(parser, "heads")
 
 
 def _run(options: argparse.Namespace) -> int:
+    layer_numbers(options.layers)
+    for option in ("stack", "layers"):
+        if options.edges and getattr(options, option) is not None:
+            raise MmvizError("option-excludes", option=f"--{option}", other="--edges")
     measure = _measure_edges if options.edges else _measure
     return run_experiment(options, lambda run, stop: measure(options, run, stop))
 
@@ -83,13 +89,18 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
     from mmviz.report.heads_table import heads_table
 
     request, record = run.rerun_request(), run.record
-    planned = len(all_heads(record))
+    chosen = chosen_layers(options, record)
+    heads = [
+        (number, head) for number, head in all_heads(record)
+        if chosen is None or (record.maps[number].stack == chosen[0] and record.maps[number].layer in chosen[1])
+    ]  # fmt: skip
+    planned = len(heads)
     assert run.backend is not None
-    effects = measure_head_ablation(run.backend, request, record, ProgressLine(record, planned), stop)
+    effects = measure_head_ablation(run.backend, request, record, ProgressLine(record, planned), stop, heads)
     if not effects:
         return None
     profiles = None if record.is_long else head_profiles(record)
-    table = heads_table(request, record, effects, profiles, options.command_line)
+    table = heads_table(request, record, effects, profiles, options.command_line, planned)
     done = (len(effects), planned) if len(effects) < planned else None
     return Measured(table, [_printed(run, effects)], done)
 

@@ -11,6 +11,7 @@ from mmviz.cli.experiment_command import (
     add_experiment,
     run_experiment,
 )
+from mmviz.cli.map_options import add_stack_options, chosen_layers, layer_numbers
 from mmviz.cli.options import check_number
 from mmviz.cli.progress_line import ProgressLine
 from mmviz.i18n.minus_sign import signed_text
@@ -44,10 +45,12 @@ def add(commands: Any) -> None:
         help=f"windows that the layers of a stack are cut in, at most (default: {WINDOWS}); all layers together are "
         "always one more",
     )
+    add_stack_options(parser, "routes")
 
 
 def _run(options: argparse.Namespace) -> int:
     check_number("--windows", options.windows, 1)
+    layer_numbers(options.layers)
     return run_experiment(options, lambda run, stop: _measure(options, run, stop))
 
 
@@ -56,7 +59,7 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
     from mmviz.report.routes_table import routes_table
 
     request, record = run.rerun_request(), run.record
-    cells = route_cells(record, route_windows(record, options.windows))
+    cells = route_cells(record, route_windows(record, options.windows, chosen_layers(options, record)))
     assert run.backend is not None
     measured = measure_routes(run.backend, request, record, cells, ProgressLine(record, len(cells)), stop)
     if not measured.effects and cells:
