@@ -127,10 +127,11 @@ def fallback_note(state: State) -> None:
             page_elements.note(reasons[0], "remark")
             label = say("backend-again", host=urlsplit(state.config.url).netloc)
             hint = say("backend-again-help")
-            st.button(label, key="backend-again", help=hint, on_click=_retry_backend, args=(state,))
+            st.button(label, key="backend-again", help=hint, on_click=_retry_backend)
 
 
-def _retry_backend(state: State) -> None:
+def _retry_backend() -> None:
+    state = session.current_state()
     backend = resources.warm_backend(state.config).backend()
     assert isinstance(backend, FallbackBackend)
     backend.remote.reset()

@@ -188,6 +188,11 @@ class State:
     flow_error: MmvizError | Message | str = ""
     """Why the last one failed; empty where it did not."""
 
+    def shown_run(self, record_id: str) -> Run | None:
+        """Returns the run on the screen where its record has this id; None where another is shown by now, as for a
+        late click on what was drawn of the one before."""
+        return self.run if self.run is not None and self.run.record.id == record_id else None
+
     @property
     def run_config(self) -> OperatorConfig:
         """`config` with the model of ``run`` in use, which is another after a first run of a new model that failed."""

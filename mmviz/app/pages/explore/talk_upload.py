@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mmviz.app import run_links
+from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.session_history import own_talk
 from mmviz.app.session_state import State
@@ -20,18 +21,19 @@ LARGEST = 250_000_000
 """Bytes that the runs of a visitor's file may have once inflated."""
 
 
-def talk_file(state: State) -> None:
+def talk_file() -> None:
     """Draws a button that unfolds the field for a file, and why the last file could not be opened."""
     draft = own_talk()
     with st.popover(say("own-talk-file"), help=say("own-talk-file-help"), key="talk-file-popover"):
         key = f"talk-file-{draft.files}"
-        st.file_uploader(say("own-talk-file-help"), key=key, on_change=_add_file, args=(state, key))
+        st.file_uploader(say("own-talk-file-help"), key=key, on_change=_add_file, args=(key,))
         if draft.file_error is not None:
             page_elements.note(str(draft.file_error), "refused")
 
 
-def _add_file(state: State, key: str) -> None:
+def _add_file(key: str) -> None:
     """Adds the slides of the file that was chosen, all of them or none."""
+    state = session.current_state()
     draft, upload = own_talk(), st.session_state[key]
     draft.file_error = None
     if upload is None:
