@@ -13,6 +13,7 @@ from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import visitor_left
 from mmviz.app.jobs import Job
 from mmviz.app.session_state import State
+from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.backends import Progress, Stop
 from mmviz.backends.layer_progress import report_layers
 from mmviz.i18n.page import Message, say
@@ -66,6 +67,7 @@ def _compute(flows: LongFlowSections, names: Sequence[str], progress: Progress, 
     return True
 
 
+@uninterrupted()
 def _finish(state: State, job: Job[bool]) -> None:
     """Takes a job that has ended off the state. Where it has no result, the viewer goes back to a layer."""
     assert state.viewer_data is not None and state.run is not None and state.flow_ref is not None
