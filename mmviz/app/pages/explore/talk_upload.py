@@ -11,6 +11,7 @@ from mmviz.app.session_history import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef
 from mmviz.app.talk_runs import ref_in_talk
+from mmviz.app.uploaded_files import drop_files_of
 from mmviz.app.uploads import too_large
 from mmviz.explain import Run
 from mmviz.i18n.page import say
@@ -49,6 +50,7 @@ def _add_file(key: str) -> None:
         return
     draft.join(talk, [ref_in_talk(run, lambda run: _ref(state, run)) for run in talk.runs])
     draft.files += 1
+    drop_files_of(key)
 
 
 def _ref(state: State, run: Run) -> RunRef:
