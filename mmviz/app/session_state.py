@@ -200,6 +200,17 @@ class State:
         return self.config.with_model(request.model) if request else self.config
 
 
+def fragment_state(run: Run) -> State:
+    """Returns the state of the visitor for a fragment that shows ``run``.
+
+    Draws the whole page anew where a button of the fragment has requested another run, or put one on the screen.
+    """
+    state = current_state()
+    if state.run_requested or state.run is not run:
+        st.rerun()
+    return state
+
+
 def current_state() -> State:
     """Returns the state of the visitor whose page is drawn; creates it for a new visitor."""
     if KEY not in st.session_state:

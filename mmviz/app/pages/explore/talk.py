@@ -33,8 +33,9 @@ _open_button = st.components.v2.component(
 
 
 @st.fragment
-def talk_editor(state: State, view: SelectionView) -> None:
+def talk_editor(view: SelectionView) -> None:
     """Draws the talk, folded until it is opened. A change of it draws nothing else anew."""
+    state = session.fragment_state(view.run)
     draft = own_talk()
     draft.translate(LANGUAGES.index(current_language()))
     with st.expander(say("own-talk"), draft.is_from_file, key=KEY, on_change="rerun") as expander:
