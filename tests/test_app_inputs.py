@@ -7,7 +7,8 @@ from itertools import product
 
 import pytest
 from app_page import EXAMPLES, FULL, capture, give, image_bytes, markup, notes, now, payload, press, run, visit, wav
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 from mmviz.app import resources
 from mmviz.app import session_state as state
@@ -38,6 +39,33 @@ def test_own_inputs_show_their_notices_and_have_no_known_answer(opened: AppTest)
     assert say("truth-unknown") in body and body.count(f">{say('source-own')}<") == 2
     notices = (*sample.notices, *now(opened).run.record.notices)
     assert len(notices) >= 2 and all(str(notice) in body for notice in notices)
+
+
+def test_files_of_a_form_stay_in_memory_until_another_form_takes_its_place(
+    opened: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = MemoryUploadedFileManager("/files")
+    monkeypatch.setattr(local_script_runner, "MemoryUploadedFileManager", lambda _: manager)
+
+    def kept() -> int:
+        return sum(map(len, manager.file_storage.values()))
+
+    press(opened, "own")
+    give(opened, "image", "mine.png", image_bytes())
+    capture(opened, "audio", wav())
+    for _ in range(2):
+        run(opened)
+        assert kept() == 2 and not now(opened).error
+    press(opened, "own")
+    assert kept() == 0 and not now(opened).input_signs
+    give(opened, "image", "mine.png", image_bytes(width=50))
+    run(opened)
+    assert kept() == 1
+    press(opened, f"example-{FULL.id}")
+    assert kept() == 0 and now(opened).run_example == FULL
+    press(opened, "own")
+    give(opened, "image", "mine.png", image_bytes(width=60))
+    assert run(opened) and kept() == 1, "a new form takes files again"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from app_page import EXAMPLES, image_bytes, markup, notes, now, press, run, visit
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.testing.v1 import AppTest, local_script_runner
 from test_app_audit import ADDRESS, PATIENCE, TWO
 from test_uploaded_examples import packed
 
@@ -59,6 +60,8 @@ def finished(page: AppTest, name: str) -> object:
 @pytest.mark.parametrize("kind", ["files", "folder", "zip"])
 def test_own_examples_are_audited_in_memory(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "load_gallery", lambda: TWO)
+    manager = MemoryUploadedFileManager("/files")
+    monkeypatch.setattr(local_script_runner, "MemoryUploadedFileManager", lambda _: manager)
     files = own_files()
     if kind == "zip":
         files = [("mine.zip", packed({f"trios/{name}": content for name, content, _ in files}), "application/zip")]
@@ -80,6 +83,7 @@ def test_own_examples_are_audited_in_memory(kind: str, monkeypatch: pytest.Monke
     page.segmented_control("example-source-kind").set_value("gallery")
     run(page)
     assert now(page).own_examples is None, "they are not kept longer than they are of use"
+    assert not any(manager.file_storage.values())
     assert not any(len(key) > 3 for key in now(page).experiments)
 
 

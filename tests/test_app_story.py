@@ -180,7 +180,7 @@ def test_a_card_that_is_clicked_while_another_run_is_made_changes_nothing(monkey
     monkeypatch.setattr(story_page.session_actions, "show_in_viewer", lambda selection: pytest.fail("of the old run"))
     assert story is not None and session.run is not None and session.run.record.id != record.id
     for step in story.steps:
-        story_page.show_step(record, step)
+        story_page.show_step(record.id, None, step)
     assert (session.selection, session.serial) == before
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.backends.local import LocalBackend
+from mmviz.experiments.example_runs import TOGETHER
 from mmviz.experiments.head_ablation import measure_head_ablation
 from mmviz.experiments.head_edges import edge_cut
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.route_cut import measure_routes, route_cells
 from mmviz.experiments.story import measure_story
+from mmviz.models.content_caches import forget_contents
 from mmviz.models.encoders.encoder_cache import (
     INPUTS,
     EncoderCache,
@@ -165,6 +169,28 @@ class Doubled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.calls += len(x)
         return 2 * x
+
+
+def test_the_inputs_that_an_experiment_runs_together_are_all_kept() -> None:
+    assert INPUTS >= TOGETHER, "else the first is encoded again for the next variant of the examples"
+
+
+def test_a_cache_is_cleared_with_the_others_and_is_not_held_by_them() -> None:
+    cache, module = EncoderCache(), Doubled().eval()
+
+    def encode(rows: Tensor) -> tuple[Tensor]:
+        return (module(rows),)
+
+    for calls in (1, 2):
+        with kept_encodings():
+            for _ in range(2):
+                cache.encoded("doubled", (module,), encode, torch.ones(1, 1))
+        assert module.calls == calls
+        forget_contents()
+    gone = weakref.ref(cache)
+    del cache
+    gc.collect()
+    assert gone() is None
 
 
 def test_only_the_last_inputs_are_kept_and_none_where_nobody_asks_for_it() -> None:

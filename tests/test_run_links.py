@@ -272,7 +272,7 @@ def test_a_second_click_in_the_history_opens_no_other_run(opened: AppTest, monke
     monkeypatch.setattr(history.session, "current_state", lambda: now(opened))
     monkeypatch.setattr(history.session_actions, "choose_example", lambda example: pytest.fail("another run"))
     monkeypatch.setattr(history.session_history, "past_runs", lambda: entries)
-    history.go_back(clicked)
+    history.go_back(clicked.record_id)
     assert now(opened).run is shown and [entry.record_id for entry in entries] == ids
 
 

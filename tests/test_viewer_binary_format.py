@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mmviz.types import MODALITIES
 from mmviz.viewer import quantization
-from mmviz.viewer.binary_format import Section, decode, description, encode, max_section_bytes
+from mmviz.viewer.binary_format import Section, decode, description, encode, encoded_bytes, max_section_bytes
 
 VIEW = {"tokens": [0], "versus": [], "direction": "from", "map": "0:mean", "style": "heat", "scale": "view"}
 HEADER: dict[str, Any] = {
@@ -98,6 +98,11 @@ def test_the_layout_follows_the_description() -> None:
 
 def test_the_same_content_is_the_same_bytes() -> None:
     assert encode(HEADER, arrays()) == encode(HEADER, arrays())
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 7, 8, 100])
+def test_the_size_of_a_container_is_known_without_it(pixels: int) -> None:
+    assert encoded_bytes(HEADER, arrays(pixels)) == len(encode(HEADER, arrays(pixels)))
 
 
 def test_the_upper_bound_of_a_section_holds() -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import streamlit as st
 
+from mmviz.app.session_state import current_state
 from mmviz.experiments.route_cut import LayerWindow, Route, RouteCell
 from mmviz.report.routes_table import maps_with
 from mmviz.types import ANSWER, INPUT_MODALITIES, AttentionRecord, ChosenTokens, CutRoute, Modality, TokenGroup
@@ -38,12 +39,22 @@ def current_choice(record: AttentionRecord) -> RouteChoice:
     return choice
 
 
-def toggle_route(record: AttentionRecord, route: Route) -> None:
-    """Cuts a route, or restores it where it is cut."""
-    choice = current_choice(record)
+def toggle_route(record_id: str, route: Route) -> None:
+    """Cuts a route of the run on the screen, or restores it where it is cut; nothing where that is another by now."""
+    run = current_state().shown_run(record_id)
+    if run is None:
+        return
+    choice = current_choice(run.record)
     is_cut = route in choice.routes
     kept = tuple(other for other in choice.routes if other != route)
-    st.session_state[_key(record)] = replace(choice, routes=kept if is_cut else (*kept, route))
+    st.session_state[_key(run.record)] = replace(choice, routes=kept if is_cut else (*kept, route))
+
+
+def restore_shown_routes(record_id: str) -> None:
+    """Restores all routes of the run on the screen; nothing where that is another by now."""
+    run = current_state().shown_run(record_id)
+    if run is not None:
+        restore_routes(run.record)
 
 
 def restore_routes(record: AttentionRecord) -> None:

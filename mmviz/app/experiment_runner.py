@@ -68,7 +68,7 @@ class ExperimentRunner:
             page_elements.note(say(code, done=job.done, of=job.of), "remark")
         if job.error is not None or job.is_stopped:
             label, widget_key = say("experiment-again"), f"experiment-again-{_widget_key(key)}"
-            st.button(label, key=widget_key, on_click=_discard, args=(experiments, key))
+            st.button(label, key=widget_key, on_click=_discard, args=(key,))
         return job.result
 
 
@@ -104,8 +104,16 @@ def _widget_key(key: tuple[object, ...]) -> str:
     return "-".join(str(part) for part in key[1:]).replace(":", "-")
 
 
-def _discard(experiments: dict[tuple[object, ...], Job[Any]], key: tuple[object, ...]) -> None:
+def _stop(key: tuple[object, ...]) -> None:
+    """Stops an experiment, unless it is gone."""
+    job = session.current_state().experiments.get(key)
+    if job is not None:
+        job.stop()
+
+
+def _discard(key: tuple[object, ...]) -> None:
     """Drops an experiment that has ended, so that it is begun again; not one that a click before has begun."""
+    experiments = session.current_state().experiments
     if key in experiments and experiments[key].wait(0):
         del experiments[key]
 
@@ -121,7 +129,7 @@ def _progress(key: tuple[object, ...], most_seconds: float | None = None) -> Non
     widget_key = _widget_key(key)
     with st.container(horizontal=True, vertical_alignment="center", key=f"experiment-progress-{widget_key}"):
         label, hint = say("stop"), say("experiment-stop-help")
-        st.button(label, key=f"experiment-stop-{widget_key}", help=hint, on_click=job.stop)
+        st.button(label, key=f"experiment-stop-{widget_key}", help=hint, on_click=_stop, args=(key,))
         share = job.done / job.of if job.of else 0.0
         st.progress(share, progress_text(job, most_seconds))
 

@@ -10,6 +10,7 @@ from mmviz.app.experiment_runner import visitor_left
 from mmviz.app.jobs import Job
 from mmviz.app.loading_progress import ModelLoading
 from mmviz.app.session_state import State
+from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.backends import Progress, Stop
 from mmviz.i18n.page import Message, say
 from mmviz.models.loading_watch import watch_loading
@@ -58,6 +59,7 @@ def start_loading(state: State) -> None:
         finish_loading(state)
 
 
+@uninterrupted()
 def finish_loading(state: State) -> None:
     """Takes the model that was loaded, and requests a run on it; what belonged to the one before is dropped.
 

@@ -50,6 +50,7 @@ from mmviz.app.selection import (
 )
 from mmviz.app.session_history import forget_past_runs, past_runs
 from mmviz.app.session_state import LESSONS, PAGES, SECTIONS, State
+from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.explain import Run
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
@@ -66,6 +67,7 @@ def address_params() -> dict[str, str]:
     return {name: value for name, value in st.query_params.to_dict().items() if name != visitor_language.NAME}
 
 
+@uninterrupted()
 def follow_address(state: State, examples: Sequence[Example]) -> None:
     """Opens what the address names: on the first visit, and when the visitor went back or forward in the history."""
     params = address_params()

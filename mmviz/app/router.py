@@ -29,6 +29,7 @@ from mmviz.app.pages.explore.page import explore_page
 from mmviz.app.pages.learn import learn
 from mmviz.app.run_launcher import fallback_note, start_run, wait_for_run
 from mmviz.app.session_state import Page, State
+from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
@@ -56,10 +57,7 @@ def draw_app(config: OperatorConfig) -> None:
     examples = load_gallery()
     saved = resources.saved_runs(config)
     if saved and not state.saved_run_shown:
-        session_actions.show_saved_run(saved[0])
-        _open_saved_talk(config)
-        params = page_address.address_params()
-        state.address = None if "run" in params else params
+        _open_saved(state, config, saved[0])
     page_address.follow_address(state, examples)
     start_loading(state)
     wrong = misanswered(examples) if state.config.spec is None else None
@@ -97,10 +95,15 @@ def draw_app(config: OperatorConfig) -> None:
     state.form_values = {}  # all is drawn, so the browser has them
 
 
-def _open_saved_talk(config: OperatorConfig) -> None:
+@uninterrupted()
+def _open_saved(state: State, config: OperatorConfig, run: Run) -> None:
+    """Shows the first run of the file that the operator named, with the talk where it is one."""
+    session_actions.show_saved_run(run)
     saved = None if config.saved is None else resources.saved_file(config.saved)
     if isinstance(saved, Talk):
         session_history.open_talk(saved)
+    params = page_address.address_params()
+    state.address = None if "run" in params else params
 
 
 def _header(state: State) -> DeltaGenerator:

@@ -19,6 +19,7 @@ from mmviz.app.jobs import Job
 from mmviz.app.loading_progress import ModelLoading
 from mmviz.app.records_to_release import long_record_ids
 from mmviz.app.session_state import State
+from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.layer_progress import report_layers
@@ -31,6 +32,7 @@ QUICK = 0.4
 """Seconds that a run may take before the page shows that it waits."""
 
 
+@uninterrupted()
 def start_run(state: State, draft: Draft) -> None:
     """Shows the recorded run of an unchanged example; starts a run of anything else, but of no refused input."""
     for code, source in (("run-refused-image", draft.image), ("run-refused-audio", draft.audio)):
@@ -83,6 +85,12 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
             status.html(f"<div class='note' role='status'>{text}</div>")
             is_finished = job.wait(0.5)
     place.empty()
+    _finish(state, job)
+
+
+@uninterrupted()
+def _finish(state: State, job: Job[Run]) -> None:
+    """Takes a run that has ended off the state, and shows it, or why there is none."""
     state.job = None
     if job.result is not None:
         state.long_record_ids |= long_record_ids(job.result)
@@ -127,10 +135,11 @@ def fallback_note(state: State) -> None:
             page_elements.note(reasons[0], "remark")
             label = say("backend-again", host=urlsplit(state.config.url).netloc)
             hint = say("backend-again-help")
-            st.button(label, key="backend-again", help=hint, on_click=_retry_backend, args=(state,))
+            st.button(label, key="backend-again", help=hint, on_click=_retry_backend)
 
 
-def _retry_backend(state: State) -> None:
+def _retry_backend() -> None:
+    state = session.current_state()
     backend = resources.warm_backend(state.config).backend()
     assert isinstance(backend, FallbackBackend)
     backend.remote.reset()

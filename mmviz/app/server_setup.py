@@ -18,6 +18,7 @@ from mmviz.app.compressed_assets import StaticAssets
 from mmviz.app.host_guard import ConnectionGuard
 from mmviz.app.streamlit_callback_patch import keep_callbacks_whole
 from mmviz.app.streamlit_download_url_patch import keep_download_addresses
+from mmviz.app.streamlit_stale_widget_patch import forget_undrawn_widgets
 from mmviz.app.streamlit_upload_url_patch import keep_upload_addresses
 
 
@@ -25,13 +26,14 @@ def app_options() -> dict[str, Any]:
     """Returns the arguments of ``st.App``, which `streamlit run` must see called in the file that it is given.
 
     Also keeps uploads in memory while they arrive, those over 1 MB would go through a temporary file, and keeps the
-    addresses to which they are sent and those of downloads, and callbacks whole: see
-    `mmviz.app.streamlit_upload_url_patch`, `mmviz.app.streamlit_download_url_patch` and
-    `mmviz.app.streamlit_callback_patch`.
+    addresses to which they are sent and those of downloads, and callbacks whole, and forgets widgets that are no longer
+    drawn: see `mmviz.app.streamlit_upload_url_patch`, `mmviz.app.streamlit_download_url_patch`,
+    `mmviz.app.streamlit_callback_patch` and `mmviz.app.streamlit_stale_widget_patch`.
     """
     keep_upload_addresses()
     keep_download_addresses()
     keep_callbacks_whole()
+    forget_undrawn_widgets()
     MultiPartParser.spool_max_size = (st.get_option("server.maxUploadSize") + 1) * 2**20
     return {
         "script_path": Path(__file__).with_name("streamlit_script.py"),

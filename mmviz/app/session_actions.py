@@ -22,6 +22,7 @@ from mmviz.app.session_state import (
     State,
     current_state,
 )  # fmt: skip
+from mmviz.app.uploaded_files import drop_files_of
 from mmviz.explain import Run
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
@@ -47,6 +48,10 @@ def fill_form(draft: Draft, example: Example | None) -> None:
     """Begins a new form with the contents of ``draft``, some of which may come from ``example``."""
     state = current_state()
     _drop_job(state)
+    drop_files_of(*(widget for modality in INPUTS for widget in _widgets(state, modality)))
+    state.input_signs = {
+        modality: known for modality, known in state.input_signs.items() if known[0] == getattr(draft, modality)
+    }
     state.example, state.form_start = example, draft
     state.form_number += 1
     state.latest_widget = {}
@@ -131,10 +136,14 @@ def _set_example_aside(state: State) -> None:
 
 def _is_own_input(state: State, modality: str) -> bool:
     """Returns whether the input in the form, ticked or not, is the visitor's; of what is not ``Path`` they gave it."""
-    widgets = (f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}")
-    if any(st.session_state.get(widget) not in (None, []) for widget in widgets):
+    if any(st.session_state.get(widget) not in (None, []) for widget in _widgets(state, modality)):
         return True
     return not isinstance(getattr(state.form_start, modality), Path | None)
+
+
+def _widgets(state: State, modality: str) -> tuple[str, str]:
+    """Returns the keys of the uploader of the form, and of its camera or microphone."""
+    return f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
 
 
 def open_page(page: Page) -> None:

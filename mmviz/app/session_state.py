@@ -188,11 +188,27 @@ class State:
     flow_error: MmvizError | Message | str = ""
     """Why the last one failed; empty where it did not."""
 
+    def shown_run(self, record_id: str) -> Run | None:
+        """Returns the run on the screen where its record has this id; None where another is shown by now, as for a
+        late click on what was drawn of the one before."""
+        return self.run if self.run is not None and self.run.record.id == record_id else None
+
     @property
     def run_config(self) -> OperatorConfig:
         """`config` with the model of ``run`` in use, which is another after a first run of a new model that failed."""
         request = self.run.request if self.run else None
         return self.config.with_model(request.model) if request else self.config
+
+
+def fragment_state(run: Run) -> State:
+    """Returns the state of the visitor for a fragment that shows ``run``.
+
+    Draws the whole page anew where a button of the fragment has requested another run, or put one on the screen.
+    """
+    state = current_state()
+    if state.run_requested or state.run is not run:
+        st.rerun()
+    return state
 
 
 def current_state() -> State:

@@ -1,4 +1,4 @@
-"""Callbacks of widgets that the browser's next request does not interrupt, and whose effect is drawn.
+"""Callbacks of widgets, and changes of a session, that the browser's next request does not interrupt.
 
 Streamlit 1.67 stops a callback at any access to the session's state once another request is waiting, and drops a click
 that is not obeyed yet where one comes just before. Of requests that come after the one that interrupts it keeps the
@@ -10,8 +10,8 @@ arrives while the viewer reports its selection is then in the session, and nowhe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any
 
@@ -36,16 +36,37 @@ def keep_callbacks_whole() -> None:
 
     @wraps(original)
     def run_callbacks(state: SafeSessionState, *args: Any, **kwargs: Any) -> None:
-        interrupts = getattr(state, _INTERRUPTS)
-        object.__setattr__(state, _INTERRUPTS, _wait)  # its own would set a value of the session
-        try:
+        with _held_back(state):
             original(state, *args, **kwargs)
-        finally:
-            object.__setattr__(state, _INTERRUPTS, interrupts)
         with suppress(AttributeError, TypeError):  # in a Streamlit that is built otherwise
             _draw_all(state._state, args[0] if args else None)
 
     SafeSessionState.on_script_will_rerun = run_callbacks  # type: ignore[assignment,method-assign]
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Has requests wait until what is inside is done, so that it changes the session entirely.
+
+    Streamlit stops a script at any access to the session, also half-way through such a change. Draw nothing inside:
+    there the script is stopped all the same.
+    """
+    context = get_script_run_ctx()
+    if context is None or _INTERRUPTS not in SafeSessionState.__annotations__:
+        yield
+    else:
+        with _held_back(context.session_state):
+            yield
+
+
+@contextmanager
+def _held_back(state: SafeSessionState) -> Iterator[None]:
+    interrupts = getattr(state, _INTERRUPTS)
+    object.__setattr__(state, _INTERRUPTS, _wait)  # its own would set a value of the session
+    try:
+        yield
+    finally:
+        object.__setattr__(state, _INTERRUPTS, interrupts)
 
 
 def _wait() -> None:

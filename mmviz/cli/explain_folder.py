@@ -30,6 +30,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
+from mmviz.cli.progress_line import remaining_text
 from mmviz.cli.resumable_results import FORMATS, INDEX, OutputFolder
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.unicode_display import one_line
@@ -232,13 +233,8 @@ class _Progress:
 
     def step(self) -> None:
         """Counts one more, and prints it over the line that was printed before."""
-        from mmviz.experiments.time_estimates import seconds_left
-        from mmviz.report.duration_words import duration_words
-
         self.done += 1
-        left = seconds_left(self.done, self._of, time.monotonic() - self._started) or 0.0
-        code = "explain-remaining" if self.done < self._of else "explain-progress"
-        text = sentence(code, done=self.done, of=self._of, left=duration_words(left))
+        text = remaining_text("explain", self.done, self._of, time.monotonic() - self._started)
         print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
         self._is_open = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mmviz.i18n.errors_and_notices import sentence
 
@@ -24,11 +24,19 @@ def examples_progress(of: int) -> Callable[[int], None]:
     started = time.monotonic()
 
     def report(done: int) -> None:
-        seconds = (time.monotonic() - started) / done * (of - done)
-        code = "examples-remaining" if done < of else "examples-progress"
-        print_over(sentence(code, done=done, of=of, seconds=seconds), is_last=done >= of)
+        print_over(remaining_text("examples", done, of, time.monotonic() - started), is_last=done >= of)
 
     return report
+
+
+def remaining_text(work: Literal["examples", "explain"], done: int, of: int, seconds: float) -> str:
+    """Returns how many of ``of`` parts of a ``work`` are done, and about how long the rest takes after ``seconds``."""
+    from mmviz.experiments.time_estimates import seconds_left
+    from mmviz.report.duration_words import duration_words
+
+    left = seconds_left(done, of, seconds) or 0.0
+    code = f"{work}-remaining" if done < of else f"{work}-progress"
+    return sentence(code, done=done, of=of, left=duration_words(left))
 
 
 class ProgressLine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 AVERAGE_SENTENCES: dict[str, str] = {
     "examples-progress": "Measuring examples: {done} of {of}",
-    "examples-remaining": "Measuring examples: {done} of {of}, about {seconds:.0f} s left",
+    "examples-remaining": "Measuring examples: {done} of {of}, about {left} left",
     "average-summary": "Model {model}. {measured} of {of} examples measured.",
     "average-summary-stopped": "Model {model}. Stopped; {measured} of {of} examples measured.",
     "average-untrained": "Its weights are untrained: the answers are chance, not something learned.",

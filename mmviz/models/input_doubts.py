@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from mmviz.models.content_caches import register_cache
 from mmviz.models.out_of_distribution import Detector, detector, stored
 from mmviz.models.question_templates import known_words
 from mmviz.models.trio_network import Trio
@@ -20,9 +20,6 @@ GROUND = "[GROUND]"
 """Token of what shows or speaks no word."""
 _KEPT = 256
 """Pictures and sounds whose scores are kept, so that one that is used again is not encoded again."""
-
-
-_all: weakref.WeakSet[InputDoubts] = weakref.WeakSet()
 
 
 class InputDoubts:
@@ -38,7 +35,7 @@ class InputDoubts:
         assert trio.encoders is not None, "inputs are scored by the features of the encoders"
         self._reader = EvidenceReader(trio, rows, trio.encoders)
         self._scores: OrderedDict[bytes, float] = OrderedDict()
-        _all.add(self)
+        register_cache(self)
 
     def clear(self) -> None:
         """Drops all scores."""
@@ -76,12 +73,6 @@ class InputDoubts:
     @torch.no_grad()
     def _sound(self, mel: Tensor, frames: int) -> Evidence:
         return self._reader.sound(self._trio.audio_features(mel[None].to(self._trio.answer_ids.device))[0], frames)
-
-
-def forget_scores() -> None:
-    """Drops the scores of all inputs of this process, as when a visitor deletes theirs: they are kept by content."""
-    for doubts in list(_all):
-        doubts.clear()
 
 
 def score(fitted: Detector, evidence: Evidence) -> float:

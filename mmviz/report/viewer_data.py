@@ -22,7 +22,7 @@ from mmviz.report.viewer_map_requests import is_pooled, requested_view, stream_e
 from mmviz.report.viewer_maps import MapSections
 from mmviz.report.viewer_payload_header import run_header
 from mmviz.types import MODALITIES, MapRef, MmvizError, Rows, Zoom
-from mmviz.viewer.binary_format import Section, encode, max_section_bytes
+from mmviz.viewer.binary_format import Section, encode, encoded_bytes, max_section_bytes
 from mmviz.viewer.pack import frame, html
 from mmviz.viewer.quantization import encode as quantize
 
@@ -78,7 +78,7 @@ class ViewerData:
         reserved = max_encoded_bytes(next(iter(steps.values()), {}))
         for ref in self._fitting_maps(header, required, reserved):
             sections |= self._sections_of(ref)
-        budget = MAX_BYTES - len(encode(header, sections)) if steps else 0
+        budget = MAX_BYTES - encoded_bytes(header, sections) if steps else 0
         for position, arrays in enumerate(steps.values()):
             budget -= max_encoded_bytes(arrays)
             if position == 0 or budget >= 0:
@@ -211,7 +211,7 @@ class ViewerData:
         refs = [MapRef.parse(text) for text in header["map_refs"]]
         means = [ref for ref in refs if ref.method == "attention" and ref.head is None]
         by_priority = dict.fromkeys([*means, *map(MapRef.parse, header["flows"]), *refs])
-        budget = MAX_BYTES - reserved - len(encode(header, self._common_sections))
+        budget = MAX_BYTES - reserved - encoded_bytes(header, self._common_sections)
         budget -= sum(map(self._max_map_bytes, required))
         optional = []
         for ref in by_priority:

@@ -39,9 +39,19 @@ def encode(header: Mapping[str, Any], sections: Mapping[str, Section]) -> bytes:
 
     Raises ``ValueError`` where the header or a section does not follow the description.
     """
+    head = _head(header, sections)
+    return b"".join([head, *(part for section in sections.values() for part in _padded(section.values.tobytes()))])
+
+
+def encoded_bytes(header: Mapping[str, Any], sections: Mapping[str, Section]) -> int:
+    """Returns how many bytes `encode` returns. Raises as it does."""
+    return len(_head(header, sections)) + sum(_align(section.values.nbytes) for section in sections.values())
+
+
+def _head(header: Mapping[str, Any], sections: Mapping[str, Section]) -> bytes:
+    """Returns what stands in a container before its sections, filled up to where the first begins."""
     for name, section in sections.items():
         _check_section(name, section)
-    body = [part for section in sections.values() for part in _padded(section.values.tobytes())]
     start = 0
     while True:  # the offsets depend on the length of the header, which contains the offsets
         full_header = dict(header) | {"sections": _section_table(sections, start)}
@@ -52,7 +62,7 @@ def encode(header: Mapping[str, Any], sections: Mapping[str, Section]) -> bytes:
         start = end
     _check(full_header, description()[_schema_name(full_header)], "header")
     text = text.ljust(start - _PREFIX.size)
-    return b"".join([_PREFIX.pack(_magic(), description()["version"], len(text)), text, *body])
+    return _PREFIX.pack(_magic(), description()["version"], len(text)) + text
 
 
 def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Section]]:

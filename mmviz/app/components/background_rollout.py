@@ -13,11 +13,12 @@ from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import visitor_left
 from mmviz.app.jobs import Job
 from mmviz.app.session_state import State
+from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.backends import Progress, Stop
 from mmviz.backends.layer_progress import report_layers
 from mmviz.i18n.page import Message, say
 from mmviz.report.viewer_long_flows import LongFlowSections
-from mmviz.types import MmvizError
+from mmviz.types import MapRef, MmvizError
 
 QUICK = 0.3
 """Seconds that a part may take before the page shows its progress."""
@@ -66,6 +67,7 @@ def _compute(flows: LongFlowSections, names: Sequence[str], progress: Progress, 
     return True
 
 
+@uninterrupted()
 def _finish(state: State, job: Job[bool]) -> None:
     """Takes a job that has ended off the state. Where it has no result, the viewer goes back to a layer."""
     assert state.viewer_data is not None and state.run is not None and state.flow_ref is not None
@@ -84,6 +86,13 @@ def _finish(state: State, job: Job[bool]) -> None:
             session_actions.set_method(state.run.map_ref)
 
 
+def _stop(map_ref: MapRef) -> None:
+    """Stops the computation of a flow, unless it is gone."""
+    state = session.current_state()
+    if state.flow_job is not None and state.flow_ref == map_ref:
+        state.flow_job.stop()
+
+
 @st.fragment(run_every=0.4)
 def _progress() -> None:
     """Draws the progress of a flow and a button that stops it; draws the page anew once it has ended."""
@@ -95,7 +104,7 @@ def _progress() -> None:
         st.rerun()
     method = map_words(state.flow_ref)
     with st.container(horizontal=True, vertical_alignment="center", key="flow-progress"):
-        st.button(say("stop"), key="flow-stop", help=say("flow-stop-help"), on_click=job.stop)
+        st.button(say("stop"), key="flow-stop", help=say("flow-stop-help"), on_click=_stop, args=(state.flow_ref,))
         code = "flow-computing" if job.of else "flow-computing-elapsed"
         share = job.done / job.of if job.of else 0.0
         st.progress(share, say(code, method=method, done=job.done, of=job.of, seconds=job.seconds))

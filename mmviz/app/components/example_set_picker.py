@@ -12,6 +12,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mmviz.app import resources
 from mmviz.app.components import page_elements
 from mmviz.app.session_state import State
+from mmviz.app.uploaded_files import drop_files
 from mmviz.app.uploads import too_large
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.inputs.examples import Example, load_gallery, load_uploaded
@@ -52,15 +53,16 @@ def example_source(state: State, gallery: Sequence[Example] | None = None) -> Ex
                 sentence("average-upload"), key=f"example-{kind}", help=sentence("average-upload-help"),
                 accept_multiple_files="directory" if kind == "folder" else True,
             )  # fmt: skip
-    if kind == "gallery":
+    key = () if kind == "gallery" else tuple(file.file_id for file in uploads)
+    if state.own_examples is not None and state.own_examples[0] != key:
+        drop_files({*state.own_examples[0]} - {*key})
         state.own_examples = None
+    if kind == "gallery":
         return ExampleSource("gallery", tuple(load_gallery() if gallery is None else gallery))
     if not uploads:
-        state.own_examples = None
         page_elements.note(sentence("average-upload-none" if kind == "folder" else "average-upload-empty"))
         return None
-    key = tuple(file.file_id for file in uploads)
-    if state.own_examples is None or state.own_examples[0] != key:
+    if state.own_examples is None:
         state.own_examples = (key, _loaded(uploads))
     loaded = state.own_examples[1]
     if isinstance(loaded, MmvizError):

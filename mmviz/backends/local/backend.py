@@ -20,14 +20,12 @@ from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
 from mmviz.backends.local.doctor_checks import model_checks
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import free_memory, lacks_memory, machine
-from mmviz.backends.local.remembered_sites import forget_sites
 from mmviz.backends.local.run_request import run_request
 from mmviz.backends.local.torch_global_state import full_float32, isolated_run
 from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.models import CATALOGUE, Model
+from mmviz.models.content_caches import forget_contents
 from mmviz.models.custom_model_factory import load
-from mmviz.models.encoders.encoder_cache import forget_encodings
-from mmviz.models.input_doubts import forget_scores
 from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, Sample, View
 from mmviz.types.exact_attention import ExactAttention
@@ -188,9 +186,7 @@ class LocalBackend:
         """See `Backend.forget_inputs`. The caches are those of this process, whichever backend filled them."""
         refuse_after_fork()
         self._cache.drop(record_ids)
-        forget_encodings()
-        forget_scores()
-        forget_sites()
+        forget_contents()
         if self._cpu is not None:
             self._cpu.forget_inputs(record_ids)
 

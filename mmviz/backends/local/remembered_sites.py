@@ -18,6 +18,7 @@ from mmviz.backends.local.declared_stream_pairs import stream_pairs
 from mmviz.backends.local.route_sites import RouteSites, written_answer_tokens
 from mmviz.capture import CaptureResult
 from mmviz.models import Model, Prepared
+from mmviz.models.content_caches import register_cache
 from mmviz.models.content_digest import add_content, weights_state
 from mmviz.types import AttentionRecord, CaptureError
 
@@ -25,6 +26,7 @@ INPUTS = 2
 """Inputs of each model whose sites are kept."""
 Pairs = Sequence[tuple[str, str, str]]
 _SITES: WeakKeyDictionary[nn.Module, OrderedDict[bytes, RouteSites]] = WeakKeyDictionary()
+register_cache(_SITES)
 
 
 def remember_run(
@@ -57,11 +59,6 @@ def remembered(model: Model, prepared: Prepared, pairs: Pairs) -> RouteSites | N
     kept = _SITES.get(model.module)
     key = _key(model, prepared, pairs) if kept else None
     return kept.get(key) if kept and key is not None else None
-
-
-def forget_sites() -> None:
-    """Drops what is kept of the inputs of all models of this process."""
-    _SITES.clear()
 
 
 def _key(model: Model, prepared: Prepared, pairs: Pairs) -> bytes | None:

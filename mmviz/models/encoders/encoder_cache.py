@@ -6,7 +6,6 @@ Only inside `kept_encodings`, which backends enter: elsewhere modules run as the
 from __future__ import annotations
 
 import hashlib
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
+from mmviz.models.content_caches import register_cache
 from mmviz.models.content_digest import add_content, weights_state
 
 INPUTS = 16
@@ -63,7 +63,7 @@ class EncoderCache:
 
     def __init__(self) -> None:
         self._outputs: dict[str, OrderedDict[bytes, Outputs]] = {}
-        _caches.add(self)
+        register_cache(self)
 
     def __reduce__(self) -> tuple[type[EncoderCache], tuple[()]]:
         return EncoderCache, ()
@@ -100,15 +100,6 @@ class EncoderCache:
         while len(kept) > INPUTS:
             kept.popitem(last=False)
         return tuple(torch.stack(parts) for parts in zip(*(rows[key] for key in keys), strict=True))
-
-
-_caches: weakref.WeakSet[EncoderCache] = weakref.WeakSet()
-
-
-def forget_encodings() -> None:
-    """Drops the kept outputs of all encoders of this process, as when a visitor deletes their inputs."""
-    for cache in list(_caches):
-        cache.clear()
 
 
 def _may_keep(modules: Sequence[nn.Module], tensors: Sequence[Tensor]) -> bool:

@@ -45,9 +45,7 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
 
     ``backend`` returns the backend on which variants of ``run`` are made; ``is_outdated``: the form has changed since.
     """
-    state = session.current_state()
-    if state.run_requested or state.run is not run:  # by a button in this fragment; the whole page follows it
-        st.rerun()
+    state = session.fragment_state(run)
     assert state.selection is not None  # there is one with every run
     results(run, is_outdated)
     with st.container(horizontal=True, key="sections", gap="small"):

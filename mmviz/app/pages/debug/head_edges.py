@@ -13,6 +13,7 @@ from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.reproduce_command import table_command
 from mmviz.app.selection import answer_selection, with_map
+from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.experiments.head_edges import HeadEdge, HeadEdges, measure_head_edges
 from mmviz.explain import Run
 from mmviz.i18n.page import Message, say
@@ -21,6 +22,7 @@ from mmviz.report.heads_table import head_name
 from mmviz.types import AttentionRecord
 
 
+@uninterrupted()
 def choose_head(number: int, head: int) -> None:
     """Shows the edges of a head, given as map and head, and opens the viewer on it once they are measured."""
     state = session.current_state()
@@ -55,6 +57,7 @@ def edges_panel(runner: ExperimentRunner) -> None:
         table_downloads(edge_table(edges, runner.request, record, command))
 
 
+@uninterrupted()
 def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None = None) -> None:
     """Opens the viewer on a head, and says what was measured.
 

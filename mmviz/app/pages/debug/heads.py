@@ -160,10 +160,10 @@ def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Seq
     }
     page_elements.heading(say("heads-table"), say("heads-labels-help"))
     row = page_elements.clicked_row(rows, columns, "heads-table")
-    page_elements.note(say("heads-labels-help"))
-    if row is not None:
+    if row is not None:  # before anything is drawn, where the script may be stopped
         choose_head(ordered[row].map, ordered[row].head)
         st.rerun()
+    page_elements.note(say("heads-labels-help"))
 
 
 def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | None) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def _switch(record: AttentionRecord, route: Route, attention: RouteAttention | N
     name = page_elements.as_label(say("routes-cell-cut" if is_cut else "routes-cell", **names))
     hint = say("routes-cell-help", **names, share=short(attention.share), uniform=short(attention.uniform))
     st.button(
-        f"{share} _{name}_", key=_key(route), width="stretch", help=hint, on_click=toggle_route, args=(record, route),
+        f"{share} _{name}_", key=_key(route), width="stretch", help=hint,
+        on_click=toggle_route, args=(record.id, route),
         icon=":material/content_cut:" if is_cut else None,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from mmviz.app import session_state as session
 from mmviz.app.chosen_routes import choose_cell, cut_stacks
 from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import route_text
@@ -40,6 +41,8 @@ from mmviz.report.duration_words import duration_words
 from mmviz.report.routes_table import route_words, routes_sentences, routes_table, window_words
 from mmviz.types import AttentionRecord
 
+TABLE = ("routes",)
+"""The name of the experiment."""
 AT_ONCE = 60.0
 """Seconds: a table that takes no longer is measured without a click."""
 FRAMES: dict[str, Mark] = {"unattended": "solid", "unused": "dot"}
@@ -49,6 +52,7 @@ FRAMES: dict[str, Mark] = {"unattended": "solid", "unused": "dot"}
 class Grid:
     """The part of a table that is drawn: the windows of one stack, and all layers."""
 
+    stack: str
     routes: tuple[Route, ...]
     """The route of each row, in the order of `ROUTES`."""
     windows: tuple[LayerWindow, ...]
@@ -82,7 +86,7 @@ def route_table_section(runner: ExperimentRunner) -> bool:
         st.button(say("routes-measure"), key=key, on_click=st.session_state.update, args=({f"{key}-pressed": True},))
         return True
     table = runner.measure(
-        ("routes",),
+        TABLE,
         lambda progress, stop: measure_routes(runner.backend(), runner.request, record, cells, progress, stop),
         seconds,
     )
@@ -126,7 +130,7 @@ def table_grid(table: RouteTable, stack: str) -> Grid:
         for column, window in enumerate(windows)
         if (effect := table.at(window, route)) is not None
     }
-    return Grid(routes, tuple(windows), effects)
+    return Grid(stack, routes, tuple(windows), effects)
 
 
 def _stack(record: AttentionRecord) -> str:
@@ -176,19 +180,20 @@ def _figures(record: AttentionRecord, table: RouteTable, grid: Grid) -> None:
         with column:
             st.plotly_chart(
                 figure, theme=None, config=page_elements.PLOTLY_CONFIG, key=key, selection_mode="points",
-                alt=texts[kind]["title"], on_select=partial(_choose, record, grid, key),
+                alt=texts[kind]["title"], on_select=partial(_choose, record.id, grid.stack, key),
             )  # fmt: skip
     page_elements.note(
         say("routes-legend", little=LITTLE_ATTENTION, large=LARGE_EFFECT, much=MUCH_ATTENTION, small=NO_EFFECT)
     )
 
 
-def _choose(record: AttentionRecord, grid: Grid, key: str) -> None:
-    """Cuts the route of the cell that was clicked in the figure ``key``, in its layers."""
-    points = st.session_state[key]["selection"]["points"]
-    if points:
+def _choose(record_id: str, stack: str, key: str) -> None:
+    """Cuts the route of the cell that was clicked in the figure ``key`` of a stack, in its layers."""
+    state, points = session.current_state(), st.session_state[key]["selection"]["points"]
+    run, job = state.shown_run(record_id), state.experiments.get((record_id, *TABLE))
+    if points and run is not None and job is not None and job.result is not None:
         row, column = (int(value) for value in points[0]["customdata"])
-        choose_cell(record, grid.effects[row, column].cell)
+        choose_cell(run.record, table_grid(job.result, stack).effects[row, column].cell)
 
 
 def axis_text(window: LayerWindow) -> str:

@@ -8,7 +8,7 @@ from itertools import combinations
 import streamlit as st
 
 from mmviz.app import run_change_actions
-from mmviz.app.chosen_routes import EVERYWHERE, SWITCHES, current_choice, cut_stacks, cuts, restore_routes
+from mmviz.app.chosen_routes import EVERYWHERE, SWITCHES, current_choice, cut_stacks, cuts, restore_shown_routes
 from mmviz.app.components import page_elements
 from mmviz.app.components.page_elements import chip
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -50,7 +50,8 @@ def routes_section(runner: ExperimentRunner) -> None:
         cut = cut_answer(runner, changes)
         if changes:
             with st.container(horizontal=True, gap="small"):
-                st.button(say("routes-restore"), key="routes-restore", on_click=restore_routes, args=(record,))
+                restore, key = say("routes-restore"), "routes-restore"
+                st.button(restore, key=key, on_click=restore_shown_routes, args=(record.id,))
                 in_run = runner.state.cut_routes
                 st.button(
                     say("routes-run"), key="routes-run", help=say("routes-run-help"), disabled=cut is None,

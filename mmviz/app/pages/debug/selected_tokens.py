@@ -38,7 +38,7 @@ def selected_tokens_cut(runner: ExperimentRunner, choice: RouteChoice, window: L
     with right:
         st.button(
             say("routes-selected-restore" if is_cut else "routes-selected-cut"), key="routes-selected-cut",
-            disabled=not (is_possible or is_cut), width="stretch", on_click=toggle_route, args=(record, route),
+            disabled=not (is_possible or is_cut), width="stretch", on_click=toggle_route, args=(record.id, route),
         )  # fmt: skip
     if tokens not in route:
         page_elements.note(say("routes-selected-none"))

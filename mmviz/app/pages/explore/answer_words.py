@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from mmviz.app import run_change_actions
+from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.session_state import State
@@ -74,10 +75,10 @@ def _words_choice(record: AttentionRecord, is_outdated: bool) -> None:
     part = list(record.made_by.get("answer_part", ()))
     with st.form("answer-part", border=False):
         st.multiselect(
-            say("words-choice"), list(range(len(labels))), part, key=_key(record), placeholder=say("words-whole"),
+            say("words-choice"), list(range(len(labels))), part, key=_key(record.id), placeholder=say("words-whole"),
             format_func=lambda number: f"{number + 1}: {labels[number]}",
         )  # fmt: skip
-        st.form_submit_button(say("words-run"), on_click=_apply, args=(record,), disabled=is_outdated)
+        st.form_submit_button(say("words-run"), on_click=_apply, args=(record.id,), disabled=is_outdated)
     if is_outdated:
         page_elements.note(say("words-outdated"))
 
@@ -89,10 +90,12 @@ def words_of(record: AttentionRecord) -> list[str]:
     return [replace_invisible(token.label) for token in tokens]
 
 
-def _apply(record: AttentionRecord) -> None:
-    part = tuple(sorted(st.session_state[_key(record)]))
-    run_change_actions.choose_words(tuple(record.made_by["answer"]), part)
+def _apply(record_id: str) -> None:
+    run = session.current_state().shown_run(record_id)
+    if run is not None:
+        part = tuple(sorted(st.session_state[_key(record_id)]))
+        run_change_actions.choose_words(tuple(run.record.made_by["answer"]), part)
 
 
-def _key(record: AttentionRecord) -> str:
-    return f"answer-part-{record.id}"
+def _key(record_id: str) -> str:
+    return f"answer-part-{record_id}"

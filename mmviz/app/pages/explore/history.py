@@ -28,7 +28,8 @@ def history(state: State) -> None:
             is_shown = state.run is not None and past.record_id == state.run.record.id
             st.button(
                 _label(past), key=f"history-{past.record_id}", type="tertiary", disabled=is_shown,
-                help=say("history-shown") if is_shown else None, on_click=go_back, args=(past,), width="stretch",
+                help=say("history-shown") if is_shown else None, width="stretch",
+                on_click=go_back, args=(past.record_id,),
             )  # fmt: skip
         url = page_address.page_url(state)
         if url and not state.is_saved:
@@ -40,15 +41,15 @@ def history(state: State) -> None:
         page_elements.note(say("history-gone"), "remark")
 
 
-def go_back(past: PastRun) -> None:
+def go_back(record_id: str) -> None:
     """Shows a past run again, with its inputs in the form and what was selected in it.
 
     It is the one that is kept, if it still is; else a run of an example is made again.
     """
     state = session.current_state()
     past_runs = session_history.past_runs()
-    shown = None if state.run is None else state.run.record.id
-    if past.record_id == shown or past.record_id not in [each.record_id for each in past_runs]:
+    past = next((each for each in past_runs if each.record_id == record_id), None)
+    if past is None or state.shown_run(record_id) is not None:
         return  # the second click of two
     if past.run_id and run_links.open_run(state, past.run_id):
         assert state.run is not None

@@ -38,9 +38,7 @@ def explore_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) ->
 @st.fragment
 def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
     """Draws the part of the page that follows the selection; a change of view redraws nothing else."""
-    state = session.current_state()
-    if state.run_requested or state.run is not run:  # by a button in this fragment; the whole page follows it
-        st.rerun()
+    state = session.fragment_state(run)
     assert state.selection is not None  # there is one with every run
     if state.selection.map_ref.layer is None and run.record.is_long and not run.is_exact:  # it is no longer kept
         session_actions.set_method(run.map_ref)
@@ -69,5 +67,5 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     if state.run_config.spec is not None and not state.is_saved:
         stream_names(run.record)
     history(state)
-    talk_editor(state, view)
+    talk_editor(view)
     footer(view)

@@ -41,7 +41,7 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
                     say("prompt-template"), settings["template"], key=_key(record, "template"), height=160,
                     help=say("prompt-template-help"),
                 )  # fmt: skip
-            st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record, settings))
+            st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record.id,))
         if session.current_state().options:
             st.button(say("prompt-reset"), key="prompt-reset", on_click=run_change_actions.set_options, args=((),))
 
@@ -53,11 +53,16 @@ def decoding_text(changed: Any) -> str:
     return sentence("hf-decoding-own", settings=", ".join(f"{name} {value}" for name, value in changed.items()))
 
 
-def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
+def _apply(record_id: str) -> None:
     """Runs the form again under the settings that were changed, and those of earlier runs."""
-    changed = dict(session.current_state().options)
+    state = session.current_state()
+    run = state.shown_run(record_id)
+    if run is None:
+        return
+    changed = dict(state.options)
+    settings: Mapping[str, Any] = run.record.made_by.get("settings", {})
     for name, value in settings.items():
-        chosen = st.session_state[_key(record, name)]
+        chosen = st.session_state[_key(run.record, name)]
         if chosen != value:
             changed[name] = chosen
     run_change_actions.set_options(tuple(changed.items()))

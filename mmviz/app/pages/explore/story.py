@@ -46,7 +46,7 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
     if recorded is not None:
         with st.container(key="story-strip"):
             page_elements.heading(say("story"), join_sentences([say("story-help"), say("story-recorded")]))
-            _cards(run, run.record, recorded)
+            _cards(run, run.record, recorded, None)
         return
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
@@ -71,7 +71,7 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
             if trace is not None and trace.is_complete:
                 run_links.keep_trace(state, word, trace)
         if trace is not None and trace.story is not None:
-            _cards(run, record, trace.story)
+            _cards(run, record, trace.story, word)
 
 
 def told_story(state: State, record: AttentionRecord) -> Story | None:
@@ -121,7 +121,7 @@ def _word(state: State, record: AttentionRecord) -> int | None:
     return choice
 
 
-def _cards(run: Run, record: AttentionRecord, story: Story) -> None:
+def _cards(run: Run, record: AttentionRecord, story: Story, word: int | None) -> None:
     verdict = story_verdict(story)
     if verdict:
         page_elements.note(verdict, "remark")
@@ -133,18 +133,21 @@ def _cards(run: Run, record: AttentionRecord, story: Story) -> None:
                 st.html(step_card(run, step, number))
                 st.button(
                     say("story-show"), key=f"story-show-{number}", help=say("story-show-help"), type="tertiary",
-                    on_click=show_step, args=(record, step),
+                    on_click=show_step, args=(record.id, word, step),
                 )  # fmt: skip
 
 
-def show_step(record: AttentionRecord, step: Step) -> None:
+def show_step(record_id: str, word: int | None, step: Step) -> None:
     """Opens the viewer on a step: on the layer where its queries attend to its keys most, with its tokens selected.
 
-    Selected are the queries where they are the answer token or chosen ones; of a whole modality, the keys.
+    Selected are the queries where they are the answer token or chosen ones; of a whole modality, the keys. ``word``:
+    the word of a written answer whose story it is.
     """
     state = session.current_state()
-    if state.run is None or state.run.record.id != record.id:  # clicked while another run was being made
+    run = state.shown_run(record_id)
+    if run is None:  # clicked while another run was being made
         return
+    record = run.record if word is None else about_word(run.rerun_request(), run.record, word)[1]
     best, place = -1.0, None
     for number, attn_map in enumerate(record.maps):
         is_inside = any(

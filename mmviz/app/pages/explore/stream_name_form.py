@@ -26,7 +26,7 @@ def stream_names(record: AttentionRecord) -> None:
         with st.form("streams", border=False):
             for number, row in enumerate(rows):
                 _fields(record, number, row)
-            st.form_submit_button(say("streams-run"), on_click=_overrule, args=(record, rows))
+            st.form_submit_button(say("streams-run"), on_click=_overrule, args=(record.id,))
         if session.current_state().stream_pairs:
             hint = say("streams-reset-help")
             label, drop = say("streams-reset"), run_change_actions.name_streams
@@ -57,12 +57,16 @@ def _fields(record: AttentionRecord, number: int, row: StreamPair) -> None:
         place.text_input(say(f"streams-{side}"), name, MAX_NAME, key=_key(record, number, side), help=hint)
 
 
-def _overrule(record: AttentionRecord, rows: Sequence[StreamPair]) -> None:
+def _overrule(record_id: str) -> None:
     """Runs the form again under the names that were changed, and under those of earlier runs."""
-    named = list(session.current_state().stream_pairs)
-    for number, (pattern, *names) in enumerate(rows):
+    state = session.current_state()
+    run = state.shown_run(record_id)
+    if run is None:
+        return
+    named = list(state.stream_pairs)
+    for number, (pattern, *names) in enumerate(stream_rows(run.record)):
         queries, keys = (
-            str(st.session_state[_key(record, number, side)]).strip() or name
+            str(st.session_state[_key(run.record, number, side)]).strip() or name
             for side, name in zip(("queries", "keys"), names, strict=True)
         )
         if [queries, keys] != names:

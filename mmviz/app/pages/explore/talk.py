@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
 from mmviz.app import resources, run_links
+from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
 from mmviz.app.pages.explore.talk_upload import talk_file
-from mmviz.app.selection import view_of
+from mmviz.app.selection import Selection, view_of
 from mmviz.app.selection_amounts import SelectionView
 from mmviz.app.session_history import own_talk
 from mmviz.app.session_state import State
@@ -33,15 +33,16 @@ _open_button = st.components.v2.component(
 
 
 @st.fragment
-def talk_editor(state: State, view: SelectionView) -> None:
+def talk_editor(view: SelectionView) -> None:
     """Draws the talk, folded until it is opened. A change of it draws nothing else anew."""
+    state = session.fragment_state(view.run)
     draft = own_talk()
     draft.translate(LANGUAGES.index(current_language()))
     with st.expander(say("own-talk"), draft.is_from_file, key=KEY, on_change="rerun") as expander:
         if not expander.open:
             return
         page_elements.note(say("own-talk-help", slides=MAX_SLIDES, runs=MAX_RUNS))
-        _add_buttons(state, view)
+        _add_buttons(view)
         if not draft.slides:
             return
         first, second = st.columns([1.2, 1], gap="medium")
@@ -54,12 +55,13 @@ def talk_editor(state: State, view: SelectionView) -> None:
         _outputs(state)
 
 
-def _add_buttons(state: State, view: SelectionView) -> None:
+def _add_buttons(view: SelectionView) -> None:
     with st.container(horizontal=True, gap="small"):
-        for name, slides in (("run", _run_slides), ("view", _view_slides), ("text", _text_slides)):
+        for name in _SLIDES:
             label, hint = say(f"own-talk-add-{name}"), say(f"own-talk-add-{name}-help")
-            st.button(label, key=f"talk-add-{name}", help=hint, on_click=_add, args=(state, view, slides))
-        talk_file(state)
+            clicked = view.run.record.id, view.selection, name
+            st.button(label, key=f"talk-add-{name}", help=hint, on_click=_add, args=clicked)
+        talk_file()
     if st.session_state.pop("talk-full", False):
         page_elements.note(say("own-talk-full", slides=MAX_SLIDES, runs=MAX_RUNS), "remark")
 
@@ -80,11 +82,20 @@ def _text_slides(state: State, view: SelectionView) -> tuple[Slide, ...]:
     return (Slide("text", say("own-talk-text")),)
 
 
-def _add(state: State, view: SelectionView, slides: Callable[[State, SelectionView], tuple[Slide, ...]]) -> None:
-    wordings = []
+_SLIDES = {"run": _run_slides, "view": _view_slides, "text": _text_slides}
+"""What each button adds."""
+
+
+def _add(record_id: str, selection: Selection, name: str) -> None:
+    """Adds slides of the run with this record, as ``selection`` shows it; none where another is shown by now."""
+    state = session.current_state()
+    run = state.shown_run(record_id)
+    if run is None:
+        return
+    view, wordings = SelectionView(run, selection), []
     for language in LANGUAGES:
         with use_language(language):
-            wordings.append(slides(state, view))
+            wordings.append(_SLIDES[name](state, view))
     wanted = wordings[LANGUAGES.index(current_language())]
     shows_run = any(slide.kind != "text" for slide in wanted)
     ref = ref_in_talk(view.run, lambda run: _ref(state, run)) if shows_run else None

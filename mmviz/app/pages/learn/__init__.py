@@ -33,9 +33,7 @@ _THUMBNAIL_SIDE = 160
 @st.fragment
 def learn(run: Run, backend: Callable[[], Backend]) -> None:
     """Draw the open lesson: its question and, once that is answered, its controls, numbers and remarks."""
-    state = session.current_state()
-    if state.run_requested or state.run is not run:  # a control of the lesson asked for another; the whole page follows
-        st.rerun()
+    state = session.fragment_state(run)
     assert state.selection is not None  # every run has a selection
     lesson = state.lesson
     lesson_keys()

@@ -21,6 +21,7 @@ from mmviz.analysis.cost_extrapolation import (
     map_bytes,
     quadratic_estimate,
 )
+from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.backends import Progress, Stop
@@ -168,13 +169,13 @@ def _measurements(context: LessonContext, costs: LayerCosts) -> None:
     with right:
         st.button(
             say("learn-cost-again"), key="learn-cost-again", help=say("learn-cost-again-help"), type="tertiary",
-            on_click=_measure_again, args=(context,),
+            on_click=_measure_again, args=(context.run.record.id,),
         )  # fmt: skip
 
 
-def _measure_again(context: LessonContext) -> None:
+def _measure_again(record_id: str) -> None:
     _measurement.clear()
-    context.runner.state.experiments.pop((context.run.record.id, "cost"), None)
+    session.current_state().experiments.pop((record_id, "cost"), None)
 
 
 def _measure(tell: Progress, stop: Stop) -> LayerCosts | None:

@@ -82,6 +82,12 @@ def _start() -> None:
     state.training_job = StreamingJob(_fit, visitor_left())
 
 
+def _stop() -> None:
+    job = session.current_state().training_job
+    if job is not None:
+        job.stop()
+
+
 def _fit(*watchers: Any) -> TrainingRun:
     from mmviz.training.fit.train_conv_attention import fit  # imports torch: not in the thread that draws the page
 
@@ -101,7 +107,7 @@ def _progress(context: LessonContext) -> None:
     partial: TrainingRun | None = job.partial
     place = _part(context, "live", "progress")
     with place.container(horizontal=True, vertical_alignment="center", key="training-progress"):
-        st.button(say("stop"), key="learn-stop", help=say("learn-training-stop-help"), on_click=job.stop)
+        st.button(say("stop"), key="learn-stop", help=say("learn-training-stop-help"), on_click=_stop)
         if partial is None:
             st.progress(0.0, say("learn-training-preparing", seconds=job.seconds))
         else:
