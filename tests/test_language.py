@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import math
 import sys
@@ -16,6 +17,8 @@ import pytest
 from babel.messages.mofile import read_mo
 
 from mmviz.app.jobs import Job
+from mmviz.cli import _parser
+from mmviz.i18n import command_help
 from mmviz.i18n.errors_and_notices import SENTENCES, sentence
 from mmviz.i18n.language import (
     LANGUAGES,
@@ -206,3 +209,28 @@ def test_a_job_uses_the_language_of_its_starter() -> None:
     assert job.wait(10) and job.result is not None and is_chinese(job.result)
     english = Job(lambda *_: sentence("image-empty"))
     assert english.wait(10) and english.result == sentence("image-empty") and not is_chinese(english.result)
+
+
+def test_the_help_of_the_command_line_stands_with_the_other_texts() -> None:
+    calls = [
+        (path.name, keyword.value)
+        for path in (ROOT / "mmviz" / "cli").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+        for keyword in node.keywords if keyword.arg in ("help", "description", "epilog")
+    ]  # fmt: skip
+    assert len(calls) > 100
+    assert not [(name, ast.unparse(value)) for name, value in calls if not ast.unparse(value).startswith("help_text(")]
+
+
+def test_every_text_of_the_help_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = set()
+
+    class Watched(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            shown.add(name)
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(command_help, "HELP", Watched(command_help.HELP))
+    parser = _parser()
+    assert shown == command_help.HELP.keys()
+    assert command_help.HELP["mmviz-epilog"] in parser.format_help()

@@ -18,6 +18,7 @@ from mmviz.cli.options import (
     prompt_settings,
     word_numbers,
 )
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
@@ -25,51 +26,22 @@ from mmviz.types import MmvizError
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "explain",
-        help="run a model on an image, a text and an audio clip, or on each example of a folder",
-        description="Run a model on an image, a text and an audio clip, print its answer, and write its attention to "
-        "files. Any of the three inputs may be left out. With FOLDER_OR_CSV, do so for each example in it: --out says "
-        "where the files go. The same command again goes on where it was stopped, and computes only what is new or "
-        "was changed.",
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        metavar="FOLDER_OR_CSV",
-        help="folder of examples (cat1.png, cat1.wav and cat1.txt are one), or a CSV file with the columns image, "
-        "text, audio and name, whose files lie beside it or in folders there",
-    )
-    parser.add_argument("--out", metavar="DIR", help="with FOLDER_OR_CSV: the folder that the files are written to")
-    parser.add_argument(
-        "--formats",
-        metavar="F,F",
-        help="with FOLDER_OR_CSV: which files are written for each example, some of html, json, npz, png, pdf and "
-        "svg, each as the option of this name (default: html,json)",
-    )
+    parser = commands.add_parser("explain", help=help_text("explain"), description=help_text("explain-description"))
+    parser.add_argument("folder", nargs="?", metavar="FOLDER_OR_CSV", help=help_text("explain FOLDER_OR_CSV"))
+    parser.add_argument("--out", metavar="DIR", help=help_text("explain --out"))
+    parser.add_argument("--formats", metavar="F,F", help=help_text("explain --formats"))
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument(
-        "--words", metavar="N,N", help="which words of a written answer the effects are about, from 1 (default: all)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write a summary as JSON (- for standard output)")
-    parser.add_argument("--npz", metavar="FILE", help="write the whole run, to be opened with `mmviz app FILE`")
-    parser.add_argument(
-        "--keep",
-        choices=("overview", "exact"),
-        default="overview",
-        help="what --npz keeps of a run too long to hold all its weights: means and sums, or also queries, keys and "
-        "log-sum-exp, from which exact rows, windows and rollout are computed; their size is told first "
-        "(default: overview)",
-    )
-    parser.add_argument(
-        "--relevance", action="store_true", help="also record gradient relevance, which needs a backward pass"
-    )
-    parser.add_argument("--png", metavar="FILE", help="write one figure of the attention on the inputs")
-    parser.add_argument("--pdf", metavar="FILE", help="write that figure as PDF, for print")
-    parser.add_argument("--svg", metavar="FILE", help="write that figure as SVG")
-    parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
+    parser.add_argument("--words", metavar="N,N", help=help_text("explain --words"))
+    parser.add_argument("--json", metavar="FILE", help=help_text("explain --json"))
+    parser.add_argument("--npz", metavar="FILE", help=help_text("explain --npz"))
+    parser.add_argument("--keep", choices=("overview", "exact"), default="overview", help=help_text("explain --keep"))
+    parser.add_argument("--relevance", action="store_true", help=help_text("explain --relevance"))
+    parser.add_argument("--png", metavar="FILE", help=help_text("explain --png"))
+    parser.add_argument("--pdf", metavar="FILE", help=help_text("explain --pdf"))
+    parser.add_argument("--svg", metavar="FILE", help=help_text("explain --svg"))
+    parser.add_argument("--html", metavar="FILE", help=help_text("explain --html"))
     parser.set_defaults(run=_run)
 
 
