@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mmviz.i18n.command_help import help_text
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
-from mmviz.types import MmvizError
+from mmviz.types import MmvizError, Notice
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
@@ -106,7 +106,7 @@ def check_folder(folder: Path) -> None:
 def check_file(path: str) -> None:
     """Refuses an output file without a folder before the work is done. Raises ``MmvizError`` (``file-unwritable``)."""
     if not Path(path).absolute().parent.is_dir():
-        raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
+        raise MmvizError("file-unwritable", name=Path(path).name, why=Notice("reason-no-folder"))
 
 
 def check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:
