@@ -56,7 +56,7 @@ def check_inside(places: Sequence[Place], sample: Sample, example: str) -> None:
             is_inside = image is not None and place.x0 < image.width and place.y0 < image.height
             is_inside = is_inside and place.x1 > 0 and place.y1 > 0
             reason = "reason-places-no-picture" if image is None else "reason-places-picture"
-            size = {} if image is None else {"width": image.width, "height": image.height}
+            size: dict[str, float] = {} if image is None else {"width": image.width, "height": image.height}
             edges = [place.x0, place.y0, place.x1, place.y1]
         else:
             audio = sample.audio
