@@ -267,3 +267,15 @@ def test_no_reason_of_an_error_is_written_where_it_is_raised() -> None:
     ]  # fmt: skip
     assert len(reasons) > 20
     assert not [reason for reason in reasons if re.search(r"['\"][^'\"]*[a-z]{2,} [a-z]{2,}", reason[2])]
+
+
+def test_no_command_prints_words_of_its_own() -> None:
+    printed = []
+    for path in (ROOT / "mmviz" / "cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
+                pieces = [piece for text in node.args for piece in getattr(text, "values", [text])]
+                printed += [(path.name, piece.value) for piece in pieces if isinstance(piece, ast.Constant)]
+    assert ("__init__.py", "mmviz: ") in printed
+    assert not [(name, text) for name, text in printed if re.search(r"[a-z]{2,}:? [a-z]{2,}|[a-z]{3,}: $", text)
+                and text != "mmviz: "]  # fmt: skip

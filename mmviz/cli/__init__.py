@@ -29,6 +29,7 @@ from mmviz.cli.commands import (
 )
 from mmviz.cli.standard_streams import CLOSED_PIPE, ClosedPipe, checked_output, prepare_streams
 from mmviz.i18n.command_help import help_text
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
 
@@ -59,7 +60,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         print(f"mmviz: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("mmviz: stopped.", file=sys.stderr)
+        print(f"mmviz: {sentence('command-stopped')}", file=sys.stderr)
         return 130
     return exit_code
 

@@ -94,19 +94,24 @@ def _print_answer(summary: dict[str, Any]) -> None:
     best = list(summary["probabilities"].items())[:5]
     shares, prior = summary["answer_shares"], summary["language_prior"]
     if summary["made_by"].get("answer"):
-        print(f"answer: {summary['answer']}")
+        print(sentence("explain-answer", answer=summary["answer"]))
+    elif not best:
+        print(sentence("explain-no-answer"))
     else:
-        doubt = "not sure: " if summary["not_sure"] else ""
-        print(f"answer: {doubt}" + (" | ".join(f"{label} {probability:.1%}" for label, probability in best) or "none"))
+        answers = " | ".join(f"{label} {probability:.1%}" for label, probability in best)
+        unsure = sentence("measure-answer-unsure", answers=answers)
+        print(unsure if summary["not_sure"] else sentence("explain-answer", answer=answers))
     part = summary["made_by"].get("answer_part") or slice(None)  # of a written answer, the tokens that it is about
     if shares:
         means = np.mean(np.asarray(shares["shares"])[part], axis=0)
         named = ", ".join(f"{group} {mean:.2f}" for group, mean in zip(shares["groups"], means, strict=True))
-        print(f"attention while it was written, mean over its words: {named}")
+        print(sentence("explain-while-written", shares=named))
     for row in prior["rows"] if prior else ():
         without, log_p = " and ".join(row["without"]), np.asarray(row["log_probabilities"])[part].sum()
-        print(f"log-probability{f' without {without}' if without else ''}: {log_p:.2f} nats")
+        code = "explain-log-probability-without" if without else "explain-log-probability"
+        print(sentence(code, without=without, nats=float(log_p)))
     for kind in ("reads_from", "depends_on"):
         shown = summary[kind]
         print(f"{shown['title'].lower()}: {shown.get('reason') or shown['about']}")
-    print(f"computed on {summary['made_by']['device_name']}; attention: {summary['attention']['method']}")
+    device, method = summary["made_by"]["device_name"], summary["attention"]["method"]
+    print(sentence("explain-computed", device=device, method=method))

@@ -37,7 +37,8 @@ def _run(options: argparse.Namespace) -> int:
         print(f"\n{sentence('models-disk')}")
     for checkpoint in on_disk:
         millions, size = checkpoint.parameters / 1e6, gigabytes(checkpoint.disk_bytes)
-        print(f"{checkpoint.spec} {checkpoint.family}, {millions:,.0f} million weights, {size}.")
+        facts = {"spec": checkpoint.spec, "family": checkpoint.family, "millions": millions, "size": size}
+        print(sentence("models-checkpoint", **facts))
     print("\n" + "\n".join(preset_lines(on_disk, backend.device)))
     return 0
 

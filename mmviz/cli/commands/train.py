@@ -189,4 +189,5 @@ def _voices() -> Any:
 
 
 def _print_progress(done: int, of: int) -> None:
-    print(f"\rSynthesising speech: {done} of {of}", end="" if done < of else "\n", file=sys.stderr, flush=True)
+    text = sentence("speech-progress", done=done, of=of)
+    print(f"\r{text}", end="" if done < of else "\n", file=sys.stderr, flush=True)
