@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 RUNS = 3
+DEADLINE = 1_800
+"""Seconds for one process."""
 STATUS = Path("/proc/self/status")
 
 
@@ -23,7 +25,7 @@ def isolated(method: str, count: int) -> dict[str, float]:
     """
     command = [sys.executable, __file__, method, str(count)]
     runs = [
-        json.loads(subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout)
+        json.loads(subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=DEADLINE).stdout)
         for _ in range(RUNS)
     ]
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}

@@ -95,17 +95,19 @@ def _report(url: str, visitors: list[int], runs: int) -> None:
                 results.append((time.perf_counter() - start, is_equal))
             return results
 
-        watching = threading.Thread(target=watch)
+        watching = threading.Thread(target=watch, daemon=True)
         watching.start()
         start = time.perf_counter()
-        with ThreadPoolExecutor(count) as pool:
-            for seconds, is_equal in chain.from_iterable(pool.map(visit, range(count))):
-                spent.append(seconds)
-                wrong += is_equal is False
-                refused += is_equal is None
-        whole = time.perf_counter() - start
-        done.set()
-        watching.join()
+        try:
+            with ThreadPoolExecutor(count) as pool:
+                for seconds, is_equal in chain.from_iterable(pool.map(visit, range(count))):
+                    spent.append(seconds)
+                    wrong += is_equal is False
+                    refused += is_equal is None
+            whole = time.perf_counter() - start
+        finally:
+            done.set()
+            watching.join(20)
         print(
             f"| {count} | {len(spent)} | {len(spent) / whole:.1f} | {statistics.median(spent):.2f} | {_p95(spent):.2f} "
             f"| {wrong} | {refused} | {_p95(health):.0f} |",

@@ -39,7 +39,7 @@ def _wait_for_script(runner: local_script_runner.LocalScriptRunner, timeout: flo
     runner._script_thread.join(timeout)
     if not runner.script_stopped():
         runner.request_stop()
-        runner.join()
+        runner._script_thread.join(timeout)
         raise RuntimeError(f"the page was not drawn within {timeout} s")
 
 

@@ -33,7 +33,7 @@ def healthy(arguments: list[str], check: list[str], url: str) -> Iterator[None]:
     try:
         end = time.monotonic() + DEADLINE
         environment = {**os.environ, "HEALTH_URL": url}
-        while subprocess.run(check, env=environment, stderr=subprocess.DEVNULL).returncode:
+        while subprocess.run(check, env=environment, stderr=subprocess.DEVNULL, timeout=DEADLINE).returncode:
             assert process.poll() is None and time.monotonic() < end, f"{url} is not healthy"
             time.sleep(0.2)
         yield
@@ -104,7 +104,8 @@ def main() -> None:
             "--png",
             "/tmp/a.png",
         ]
-        done = subprocess.run([*explain, "--token-file", str(token)], capture_output=True, text=True)
+        command = [*explain, "--token-file", str(token)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
         works["service"] = done.stdout + done.stderr
     print(json.dumps(works))
 

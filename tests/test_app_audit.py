@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from app_page import EXAMPLES, markup, notes, now, press, run, visit
 from planted_pointing import POINTS_TO_IMAGE
+from processes import wait_until
 from streamlit.testing.v1 import AppTest
 from test_pointing_heads import write_folder
 
@@ -105,9 +105,7 @@ def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
         backend: Any, model: str, examples: Any, baseline: Any, progress: Any, stop: Any, options: Any
     ) -> Any:
         result = evaluate(backend, model, examples[:1], baseline, progress)
-        end = time.monotonic() + PATIENCE
-        while not stop() and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_until(stop, "nobody stopped it")
         return result
 
     monkeypatch.setattr(section, "evaluate_examples", stopped_after_one)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from app_page import ROOT, markup, notes, now, press, run, visit
+from processes import wait_until
 from routed_model import Routed, prepare, scores_of
 from streamlit.testing.v1 import AppTest
 
@@ -129,14 +130,13 @@ def test_another_model_is_compared_on_the_same_examples(monkeypatch: pytest.Monk
 
 
 def test_a_stop_keeps_the_examples_that_were_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    measure, told, stop_waits = checkpoints.measure_examples, threading.Event(), threading.Event()
+    measure, told = checkpoints.measure_examples, threading.Event()
 
     def stopped(backend: Any, model: str, examples: Any, routes: bool, progress: Any, stop: Any, options: Any) -> Any:
         result = measure(backend, model, examples[:1], routes)
         progress(1, len(examples))
         told.set()
-        while not stop():
-            stop_waits.wait(0.01)
+        wait_until(stop, "nobody stopped it")
         return result
 
     monkeypatch.setattr(checkpoints, "measure_examples", stopped)

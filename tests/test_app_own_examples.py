@@ -64,7 +64,7 @@ def test_own_examples_are_audited_in_memory(kind: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(local_script_runner, "MemoryUploadedFileManager", lambda _: manager)
     files = own_files()
     if kind == "zip":
-        files = [("mine.zip", packed({f"trios/{name}": content for name, content, _ in files}), "application/zip")]
+        files = [("mine.zip", packed({f"examples/{name}": content for name, content, _ in files}), "application/zip")]
     page = with_files(files, "folder" if kind == "folder" else "files")
     audit = finished(page, "audit")
     assert isinstance(audit, Audit) and audit.examples == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -186,3 +187,25 @@ def test_views_show_the_sample_of_the_record(monkeypatch: pytest.MonkeyPatch) ->
     expected = [result.view(3, batch=k).rows([9], 0) for k in range(2)]
     assert row == 1 and np.abs(expected[0] - expected[1]).max() > 1e-4
     assert np.abs(shown - expected[1]).max() < TOLERANCE
+
+
+def test_threads_that_started_do_not_wait_for_one_that_the_system_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def refuse_the_third(self: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_third)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        parallel_map._pool.__wrapped__(4)
+    for thread in started:
+        thread.join(20)
+        assert not thread.is_alive()
+    monkeypatch.undo()
+    torch.set_num_threads(threads)
+    assert parallel_map.thread_map(lambda k: k * k, 5) == [0, 1, 4, 9, 16]

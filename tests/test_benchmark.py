@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+DEADLINE = 200
 CODE = """
 import json, sys
 sys.path.insert(0, "benchmarks")
@@ -30,7 +31,7 @@ print(json.dumps([same, rows, check_aims(made_up)]))
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_benchmark_measures_and_checks_its_aims() -> None:
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr[-2000:]
     same, rows, verdicts = json.loads(done.stdout)
     assert same, "fused and eager agree"
@@ -48,7 +49,7 @@ def test_the_benchmark_measures_and_checks_its_aims() -> None:
 @pytest.mark.long
 def test_the_serving_benchmark_prints_runs_a_second_by_samples_in_a_call() -> None:
     command = [sys.executable, "benchmarks/serving.py", "--batches", "1", "2", "--turns", "1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]
     assert rows[0] == ["request", "samples in a call", "runs / s", "ratio to 1", "shared"] and len(rows) == 2 + 4 * 2
@@ -61,7 +62,11 @@ def test_the_serving_benchmark_prints_runs_a_second_by_samples_in_a_call() -> No
 @pytest.mark.long
 def test_the_benchmark_of_routes_prints_their_cost_in_passes() -> None:
     done = subprocess.run(
-        [sys.executable, "benchmarks/routes.py", "--turns", "1"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "benchmarks/routes.py", "--turns", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+DEADLINE = 200
 
 
 def tables(text: str) -> dict[str, list[dict[str, str]]]:
@@ -34,7 +35,7 @@ def tables(text: str) -> dict[str, list[dict[str, str]]]:
 def test_the_benchmark_for_a_gpu_runs_on_the_cpu_and_says_so() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/gpu.py", "--device", "cpu", "--sizes", "520"], cwd=ROOT, capture_output=True,
-        text=True,
+        text=True, timeout=DEADLINE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "dry run without a GPU" in done.stdout and "Left out" not in done.stdout
@@ -63,5 +64,5 @@ def test_an_error_beyond_the_limit_and_a_ratio_beyond_the_aim_are_missed() -> No
         "rows = [{'error': 1e-7, 'verdict': 'met'}, {'error': 1.0, 'verdict': '**missed**'}, {'verdict': 'no such'}]\n"
         "print([(row['worst'], row['verdict']) for row in aims(rows, [{RATIO: 1.06, PEAK: 1.2}, {RATIO: 1.0}])])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE)
     assert done.stdout.strip() == "[('1 of 2', '**missed**'), (1.06, '**missed**'), (1.2, 'met')]", done.stderr[-2000:]

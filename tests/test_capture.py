@@ -123,14 +123,14 @@ def test_nothing_stays_behind_after_a_crash(trio: Trio) -> None:
 @pytest.mark.slow
 def test_two_threads_do_not_mix(trio: Trio) -> None:
     sizes: dict[int, set[int]] = {}
-    barrier = threading.Barrier(2, timeout=DEADLINE)
+    barrier = threading.Barrier(2)
 
     def run(text: int) -> None:
         with torch.no_grad(), capture(trio, only=FUSION) as result:
-            barrier.wait()
+            barrier.wait(DEADLINE)
             for _ in range(3):
                 trio(trio_input(text=text))
-            barrier.wait()
+            barrier.wait(DEADLINE)
         assert [call.module for call in result.all_attention_calls] == list(LAYERS) * 3
         sizes[text] = {call.weights.shape[-1] for call in result.all_attention_calls}
 

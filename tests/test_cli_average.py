@@ -44,7 +44,7 @@ def direct():
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two examples with one question, one with another, and a broken one; beside them the two models."""
-    path = tmp_path / "trios"
+    path = tmp_path / "examples"
     path.mkdir()
     for name, question in (("a", "what?"), ("b", "what?"), ("c", "=who?")):
         (path / f"{name}.png").write_bytes(image_bytes())

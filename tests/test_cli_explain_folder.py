@@ -1,4 +1,4 @@
-"""``mmviz explain FOLDER_OR_CSV``: files of each trio, what is finished, bad trios, Ctrl-C, wrong options."""
+"""``mmviz explain FOLDER_OR_CSV``: files of each example, what is finished, bad examples, Ctrl-C, wrong options."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ TEXT = "is there a cat in the picture"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three trios, and a picture that is none; beside them the models."""
-    path = tmp_path / "trios"
+    """Three examples, and a picture that is none; beside them the models."""
+    path = tmp_path / "examples"
     path.mkdir()
     rng = np.random.default_rng(0)
     for name in ("a", "b", "c"):
@@ -76,7 +76,7 @@ def explain(*arguments: str, model: str = TOGETHER) -> tuple[int, list[int]]:
     """Returns the exit code, and how many samples each call of the model had."""
     models = sys.modules.get("explained_models")
     before = len(models.calls) if models else 0
-    code = main(["explain", "trios", "--out", "out", "--model", model, *arguments])
+    code = main(["explain", "examples", "--out", "out", "--model", model, *arguments])
     return code, sys.modules["explained_models"].calls[before:]
 
 
@@ -115,7 +115,7 @@ def document(path: str) -> dict[str, Any]:
 def test_each_trio_has_the_files_of_a_run_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, calls = explain()
     printed, progress = capsys.readouterr()
-    assert code == 1 and calls[0] == 3, "the three trios share a call"
+    assert code == 1 and calls[0] == 3, "the three examples share a call"
     counts = {"model": TOGETHER, "done": 3, "of": 4, "failed": 1, "index": Path("out/index.csv")}
     assert printed.startswith(sentence("explain-failed", **counts))
     assert "bad: This file is not in an image format" in progress and " s left" in progress
@@ -128,7 +128,7 @@ def test_each_trio_has_the_files_of_a_run_by_itself(folder: Path, capsys: pytest
     }  # fmt: skip
     for row in (rows[0], rows[1], rows[3]):
         name = row["name"]
-        given = [f"--image=trios/{name}.png", f"--audio=trios/{name}.wav", "--text", f"{name} {TEXT}"]
+        given = [f"--image=examples/{name}.png", f"--audio=examples/{name}.wav", "--text", f"{name} {TEXT}"]
         assert main(["explain", *given, "--model", TOGETHER, "--json", "one.json", "--html", "one.html"]) == 0
         single = document("one.json")
         assert same(document(f"out/{name}.json"), single)
@@ -211,18 +211,18 @@ def test_a_table_lists_the_trios(folder: Path, capsys: pytest.CaptureFixture[str
     ]  # fmt: skip
     with (folder / "list.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    code = main(["explain", "trios/list.csv", "--out", "trios/out", "--model", TOGETHER, "--formats", "json"])
+    code = main(["explain", "examples/list.csv", "--out", "examples/out", "--model", TOGETHER, "--formats", "json"])
     names = stems(["../up", "Con", "con", "gone", "out"])
     assert code == 1
-    with Path("trios/out/index.csv").open(newline="") as file:
+    with Path("examples/out/index.csv").open(newline="") as file:
         index = {row["name"]: row for row in csv.DictReader(file)}
     assert [*index] == ["../up", "Con", "con", "gone", "out"]
     for name in ("../up", "Con", "con"):
         assert index[name]["files"] == f"{names[name]}.json" and not index[name]["error"]
         assert (folder / "out" / index[name]["files"]).is_file()
     assert "gone.png" in index["gone"]["error"] and "outside" in index["out"]["error"]
-    assert document(f"trios/out/{names['../up']}.json")["tokens"]["text"][0]["label"] == "one,"
-    assert {path.name for path in folder.parent.iterdir()} >= {"trios"} and not list(folder.glob("_*"))
+    assert document(f"examples/out/{names['../up']}.json")["tokens"]["text"][0]["label"] == "one,"
+    assert {path.name for path in folder.parent.iterdir()} >= {"examples"} and not list(folder.glob("_*"))
 
 
 @pytest.mark.slow
@@ -261,21 +261,21 @@ def test_names_of_files() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["trios"], sentence("explain-out")),
-        (["trios", "--out", ""], sentence("explain-out")),
-        (["trios", "--out", "out", "--json", "x.json"], sentence("explain-single", option="--json")),
-        (["trios", "--out", "out", "--text", "x"], sentence("explain-single", option="--text")),
-        (["trios", "--out", "out", "--formats", "html,gif"], sentence("explain-formats", value="html,gif")),
-        (["trios", "--out", "out", "--formats", ""], sentence("explain-formats", value="")),
-        (["trios", "--out", "out", "--keep", "exact"], "--formats npz"),
-        (["trios", "--out", "out", "--words", "x"], "--words"),
-        (["trios", "--out", "trios"], sentence("explain-out-inside", name="trios")),
-        (["trios", "--out", "trios/out"], sentence("explain-out-inside", name="out")),
-        (["trios", "--out", "explained_models.py"], "explained_models.py"),
+        (["examples"], sentence("explain-out")),
+        (["examples", "--out", ""], sentence("explain-out")),
+        (["examples", "--out", "out", "--json", "x.json"], sentence("explain-single", option="--json")),
+        (["examples", "--out", "out", "--text", "x"], sentence("explain-single", option="--text")),
+        (["examples", "--out", "out", "--formats", "html,gif"], sentence("explain-formats", value="html,gif")),
+        (["examples", "--out", "out", "--formats", ""], sentence("explain-formats", value="")),
+        (["examples", "--out", "out", "--keep", "exact"], "--formats npz"),
+        (["examples", "--out", "out", "--words", "x"], "--words"),
+        (["examples", "--out", "examples"], sentence("explain-out-inside", name="examples")),
+        (["examples", "--out", "examples/out"], sentence("explain-out-inside", name="out")),
+        (["examples", "--out", "explained_models.py"], "explained_models.py"),
         (["nowhere", "--out", "out"], "nowhere"),
         (["nowhere.csv", "--out", "out"], "nowhere.csv"),
-        (["trios/a.png", "--out", "out"], "no folder a.png"),
-        (["trios", "--out", "out", "--model", "unknown"], "unknown"),
+        (["examples/a.png", "--out", "out"], "no folder a.png"),
+        (["examples", "--out", "out", "--model", "unknown"], "unknown"),
         (["--text", "x", "--out", "out"], "FOLDER_OR_CSV"),
         (["--text", "x", "--formats", "html"], "FOLDER_OR_CSV"),
     ],

@@ -256,3 +256,20 @@ def test_a_child_that_ignores_the_request_to_end_is_killed_with_its_own_children
 def test_the_exit_code_of_the_child_is_that_of_the_command() -> None:
     assert processes.run_module("this", [], os.environ) == 0
     assert processes.run_module("a_module_that_does_not_exist", [], os.environ) == 1
+
+
+def test_a_command_ends_though_its_child_outlives_the_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Held(subprocess.Popen[bytes]):
+        """A process inside a driver's call, which no signal reaches."""
+
+        def poll(self) -> int | None:
+            return None
+
+        def wait(self, timeout: float | None = None) -> int:
+            assert timeout is not None, "the command would wait for ever"
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(processes, "_signal_group", lambda process, name: None)
+    process = Held([sys.executable, "-c", ""])
+    processes.end_group(process)
+    assert subprocess.Popen.wait(process, 60) == 0

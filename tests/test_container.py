@@ -52,7 +52,8 @@ def namespaces() -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
     if Path(sys.prefix).is_relative_to("/tmp"):
         pytest.skip("Python lies in /tmp, which the container has empty")
-    if subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "true"], capture_output=True).returncode:
+    unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "true"]
+    if subprocess.run(unshare, capture_output=True, timeout=30).returncode:
         pytest.skip("unshare is not permitted here")
 
 
@@ -61,11 +62,13 @@ def installed(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The folder of the wheel alone, installed."""
     folder = tmp_path_factory.mktemp("image")
     pip = [sys.executable, "-m", "pip"]
-    built = subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT)], capture_output=True)
+    wheel_command = [*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    built = subprocess.run(wheel_command, capture_output=True, timeout=200)
     if built.returncode:
         pytest.skip("the wheel cannot be built here: pip gets no hatchling")
     wheel = next(folder.glob("mmviz-*.whl"))
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
+    install = [*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)]
+    subprocess.run(install, check=True, timeout=200)
     wheel.unlink()
     return folder / "site"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -68,3 +69,23 @@ def test_every_page_and_picture_is_used() -> None:
 def test_the_front_is_small() -> None:
     assert (ROOT / "README.md").stat().st_size <= README_BYTES
     assert sum(path.stat().st_size for path in (DOCS / "pictures").iterdir()) <= PICTURES
+
+
+def test_every_extra_is_explained_and_no_other() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    section = (DOCS / "how-to" / "install.md").read_text(encoding="utf-8").partition("\n## Extras\n")[2]
+    rows = re.findall(r"^\| `(\w+)` \| \S", section.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(rows) == sorted(project["optional-dependencies"])
+
+
+def stations(walk: str = "") -> list[str]:
+    """The files that the page about the structure names, all or those of one walk, in its order."""
+    text = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    part = text.partition(f"\n**{walk}**")[2].partition("\n**")[0] if walk else text
+    return re.findall(r"`([\w./]+\.(?:py|js)|[\w./]+/)`", part)
+
+
+def test_every_file_that_the_structure_names_exists() -> None:
+    named = stations()
+    assert len(named) > 60 and all(len(stations(walk)) >= 9 for walk in ("An image", "A request", "A link"))
+    assert not [name for name in named if not (ROOT / name).exists() and not (ROOT / "mmviz" / name).exists()]

@@ -166,11 +166,11 @@ def test_threads_that_draw_at_once_leave_the_settings_as_they_were(expected: NDA
     mpl.rcParams.update(HOSTILE["dark"])
     before = dict(mpl.rcParams)
     shown: list[NDArray[np.uint8]] = []
-    threads = [threading.Thread(target=lambda: shown.append(pixels(plain().png()))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: shown.append(pixels(plain().png())), daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert len(shown) == 2 and all(np.array_equal(each, expected) for each in shown)
     assert dict(mpl.rcParams) == before
 

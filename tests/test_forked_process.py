@@ -38,7 +38,8 @@ def forked(work):
     process = context.Process(target=child, args=(work, queue), daemon=True)
     process.start()
     print(queue.get(timeout=100))
-    process.join()
+    process.join(20)
+    assert process.exitcode is not None, "the child does not end"
 
 def explain():
     return mmviz.explain(text="is there a dog", image=np.full((300, 300, 3), 99, np.uint8))

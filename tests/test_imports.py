@@ -187,7 +187,8 @@ def inside():
 def test_importing_mmviz_is_light() -> None:
     heavy = {"torch", "streamlit", "plotly", "librosa", "matplotlib", "transformers", "numba"}
     code = "import sys, mmviz; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert not heavy & set(loaded.stdout.split())
 
 
@@ -283,7 +284,7 @@ for before in "mmviz", "mmviz.explain":
         modules = [name for name in mmviz.__all__ if type(getattr(mmviz, name)) is types.ModuleType]
         assert not modules, (before, time, modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr.splitlines()[-1]
 
 
@@ -298,7 +299,7 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60)
     hosts = ["pypi" + ".org", "python" + "hosted.org", "npm" + "js", "download.py" + "torch.org", "deb." + "debian.org"]
     needle = re.compile(r"(?<![\w.)}])/(?:root|opt|work)(?![\w-])|" + "|".join(map(re.escape, hosts)))
     hits = []

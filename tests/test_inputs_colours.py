@@ -101,7 +101,8 @@ def test_a_gif_bomb_uses_no_memory() -> None:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     bomb = gif(1, 1, (0, 0, 13_000, 13_000), dispose=2)
-    process = subprocess.run([sys.executable, "-c", program], input=bomb, capture_output=True, check=True)
+    command = [sys.executable, "-c", program]
+    process = subprocess.run(command, input=bomb, capture_output=True, check=True, timeout=120)
     code, growth = process.stdout.decode().split()
     assert code == "image-side" and int(growth) * (1 if sys.platform != "darwin" else 1 / 1024) < 20_000, "kilobytes"
 

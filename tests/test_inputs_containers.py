@@ -208,7 +208,7 @@ def test_pyav_is_loaded_with_the_first_file_that_needs_it() -> None:
     )
     wav, m4a = encoded(np.zeros(16_000), 16_000), muxed(np.zeros(16_000), 16_000, "ipod")
     command = [sys.executable, "-c", program, str(len(wav))]
-    process = subprocess.run(command, input=wav + m4a, capture_output=True, check=True)
+    process = subprocess.run(command, input=wav + m4a, capture_output=True, check=True, timeout=120)
     assert process.stdout.split() == [b"False", b"True"] and process.stderr == b""
 
 

@@ -259,9 +259,8 @@ def test_bombs_use_no_memory() -> None:
     bombs = {format: claiming(format, 30_000, 30_000) for format in FORMATS}
     bombs["a tile of TIFF"] = tiff("<", np.zeros((20, 20, 3), int), (322, 60_000), (323, 60_000))
     for name, bomb in bombs.items():
-        process = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program)], input=bomb, capture_output=True, check=True
-        )
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        process = subprocess.run(command, input=bomb, capture_output=True, check=True, timeout=120)
         code, growth = process.stdout.decode().split()
         assert code in ("image-side", "image-pixels"), name
         assert int(growth) * (1 if sys.platform != "darwin" else 1 / 1024) < 20_000, f"kilobytes, {name}"

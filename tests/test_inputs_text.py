@@ -74,7 +74,7 @@ def test_importing_the_package_loads_no_decoder() -> None:
         "import sys, mmviz.inputs as i; i.make_sample(text='x');"
         "print([m for m in ('PIL', 'soundfile', 'soxr', 'librosa', 'torch', 'streamlit') if m in sys.modules])"
     )
-    process = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=120)
     assert process.stdout.strip() == b"[]"
 
 

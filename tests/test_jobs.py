@@ -222,7 +222,8 @@ def test_a_job_that_nobody_waits_for_stops(gate: threading.Event) -> None:
     steps: list[int] = []
 
     def work(progress: object, stop: Callable[[], bool]) -> int:
-        while not stop():
+        end = time.monotonic() + SOON
+        while not stop() and time.monotonic() < end:
             steps.append(len(steps))
             gate.wait(0.01)
         return len(steps)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import math
+import re
 import sys
 import threading
 from collections import Counter
@@ -14,8 +16,12 @@ from string import Formatter
 import numpy as np
 import pytest
 from babel.messages.mofile import read_mo
+from processes import free_port
 
 from mmviz.app.jobs import Job
+from mmviz.backends.remote import RemoteBackend
+from mmviz.cli import _parser
+from mmviz.i18n import command_help
 from mmviz.i18n.errors_and_notices import SENTENCES, sentence
 from mmviz.i18n.language import (
     LANGUAGES,
@@ -29,7 +35,10 @@ from mmviz.i18n.language import (
     use_language,
 )
 from mmviz.i18n.minus_sign import NegativeNumber, scientific_text, signed_text
-from mmviz.types import InputError, Notice
+from mmviz.inputs.example_manifest import entries_of
+from mmviz.inputs.place_annotations import read_places
+from mmviz.inputs.uploaded_examples import files_of
+from mmviz.types import InputError, MmvizError, Notice
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -206,3 +215,67 @@ def test_a_job_uses_the_language_of_its_starter() -> None:
     assert job.wait(10) and job.result is not None and is_chinese(job.result)
     english = Job(lambda *_: sentence("image-empty"))
     assert english.wait(10) and english.result == sentence("image-empty") and not is_chinese(english.result)
+
+
+def test_the_help_of_the_command_line_stands_with_the_other_texts() -> None:
+    calls = [
+        (path.name, keyword.value)
+        for path in (ROOT / "mmviz" / "cli").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+        for keyword in node.keywords if keyword.arg in ("help", "description", "epilog")
+    ]  # fmt: skip
+    assert len(calls) > 100
+    assert not [(name, ast.unparse(value)) for name, value in calls if not ast.unparse(value).startswith("help_text(")]
+
+
+def test_every_text_of_the_help_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = set()
+
+    class Watched(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            shown.add(name)
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(command_help, "HELP", Watched(command_help.HELP))
+    parser = _parser()
+    assert shown == command_help.HELP.keys()
+    assert command_help.HELP["mmviz-epilog"] in parser.format_help()
+
+
+def test_a_reason_inside_a_sentence_speaks_its_language() -> None:
+    refused = {
+        "reason-damaged": lambda: files_of([("examples.zip", b"no archive")]),
+        "reason-list": lambda: entries_of("examples.json", b"3"),
+        "reason-places-interval": lambda: read_places({"audio": [[2, 1]]}, "cat"),
+        "reason-nothing-listens": lambda: RemoteBackend(f"http://127.0.0.1:{free_port()}").models(),
+    }
+    for code, call in refused.items():
+        with pytest.raises(MmvizError) as error:
+            call()
+        why = error.value.parameters["why"]
+        assert (why.code, str(why)) == (code, sentence(code, **why.parameters)) and str(why) in str(error.value)
+        with use_language("zh"):
+            assert is_chinese(str(why)) and str(why) in str(error.value)
+
+
+def test_no_reason_of_an_error_is_written_where_it_is_raised() -> None:
+    reasons = [
+        (path.name, node.lineno, ast.unparse(keyword.value))
+        for path in (ROOT / "mmviz").rglob("*.py") if "why=" in (source := path.read_text("utf-8"))
+        for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)
+        for keyword in node.keywords if keyword.arg == "why"
+    ]  # fmt: skip
+    assert len(reasons) > 20
+    assert not [reason for reason in reasons if re.search(r"['\"][^'\"]*[a-z]{2,} [a-z]{2,}", reason[2])]
+
+
+def test_no_command_prints_words_of_its_own() -> None:
+    printed = []
+    for path in (ROOT / "mmviz" / "cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
+                pieces = [piece for text in node.args for piece in getattr(text, "values", [text])]
+                printed += [(path.name, piece.value) for piece in pieces if isinstance(piece, ast.Constant)]
+    assert ("__init__.py", "mmviz: ") in printed
+    assert not [(name, text) for name, text in printed if re.search(r"[a-z]{2,}:? [a-z]{2,}|[a-z]{3,}: $", text)
+                and text != "mmviz: "]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import tiny_checkpoints  # first: it sets what transformers reads
-from processes import wait_until
+from processes import DEADLINE, wait_until
 from serving import SlowBackend, running_service
 
 from mmviz.app.jobs import Job
@@ -38,7 +38,8 @@ class Patient(SlowBackend):
         self.stopped = 0
 
     def wait(self, stop: Callable[[], bool]) -> bool:
-        while not self.release.wait(0.02):
+        end = time.monotonic() + DEADLINE
+        while not self.release.wait(0.02) and time.monotonic() < end:
             if stop():
                 self.stopped += 1
                 return False
@@ -88,7 +89,7 @@ def test_a_run_that_waits_leaves_the_queue_at_once() -> None:
 
 def is_ready(url: str) -> bool:
     """Returns whether the queue of a service has room."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=QUICKLY)
     connection.request("GET", "/ready")
     return connection.getresponse().status == 200
 

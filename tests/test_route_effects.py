@@ -36,21 +36,21 @@ SEED, COUNT = 77, 2
 
 
 def test_shares_worked_out_by_hand() -> None:
-    trios = [
+    examples = [
         {IMAGE: 3.0, TEXT: 5.0, AUDIO: 0.5},  # audio has 1/17 of all, 1/7 without the text
         {IMAGE: -2.0, TEXT: 1.0, AUDIO: -1.0},  # 1/4, 1/3: a drop below 0 counts by its size, and moves nothing
         {IMAGE: 9.0, TEXT: 0.05, AUDIO: 0.05},  # below 0.1 nat
         {IMAGE: 4.0, TEXT: 4.0, AUDIO: 2.0},  # exactly 0.8 and 0.2
     ]
-    of_rel = score("rel", trios)
-    assert of_rel.needed == ("image", "text") and of_rel.trios == 4
+    of_rel = score("rel", examples)
+    assert of_rel.needed == ("image", "text") and of_rel.examples == 4
     assert (of_rel.needed_rate, of_rel.idle_rate, of_rel.beside_text_rate) == (0.75, 0.5, 0.25)
     assert of_rel.moved_rate == 0.5
     assert of_rel.needed_share == pytest.approx((16 / 17 + 3 / 4 + 9.05 / 9.1 + 0.8) / 4)
     assert of_rel.drops == pytest.approx({"image": 3.5, "text": 2.5125, "audio": 0.3875})
-    of_heard = score("heard", trios)
+    of_heard = score("heard", examples)
     assert of_heard.needed == ("text", "audio") and of_heard.needed_rate == 0
-    of_seen = score("seen", trios)
+    of_seen = score("seen", examples)
     assert (of_seen.needed_rate, of_seen.needed_share) == (1, 1), "all three are needed"
     assert of_seen.idle_rate is None and of_seen.beside_text_rate is None
     assert of_seen.moved_rate == 0.5
@@ -58,7 +58,7 @@ def test_shares_worked_out_by_hand() -> None:
     assert nothing.needed_share == pytest.approx(2 / 3) and nothing.idle_rate == 0
     scores = {"rel": {**vars(of_rel), "needed_share": 0.9}, "name": {**vars(of_rel), "needed_share": 0.7}}
     assert balanced_share({**scores, "heard": {**vars(of_heard), "needed_share": 0.2}, "seen": vars(of_seen)}) == 0.5
-    rates = totals({"rel": vars(of_rel), "seen": vars(score("seen", trios[:1]))})
+    rates = totals({"rel": vars(of_rel), "seen": vars(score("seen", examples[:1]))})
     assert rates["needed_rate"] == pytest.approx((0.75 * 4 + 1) / 5) and rates["idle_rate"] == 0.5
 
 
@@ -127,18 +127,18 @@ def test_a_model_that_needs_what_is_needed_scores_one_and_shuffled_weights_are_e
         (), *((ShuffleWeights(seed),) for seed in route_effects.SHUFFLES)
     }  # fmt: skip
     assert not any(request.maps for request in backend.requests)
-    assert result["families"].keys() == set(FAMILIES) - {"rel"}, "only trios that are answered rightly count"
+    assert result["families"].keys() == set(FAMILIES) - {"rel"}, "only examples that are answered rightly count"
     for family, row in result["families"].items():
-        assert (row["trios"], row["needed_rate"], row["moved_rate"]) == (COUNT, 1, 1)
+        assert (row["examples"], row["needed_rate"], row["moved_rate"]) == (COUNT, 1, 1)
         has_idle = len(NEEDS[family]) == 1
         assert row["idle_rate"] == row["beside_text_rate"] == (1 if has_idle else None)
         assert row["needed_share"] == pytest.approx(4 / 4.1 if has_idle else 1)
         control = result["shuffled"][family]
-        assert control["trios"] == 3 * route_effects.fewest(COUNT)
+        assert control["examples"] == 3 * route_effects.fewest(COUNT)
         assert control["needed_share"] == pytest.approx(len(row["needed"]) / 3)
     assert balanced_share(result["shuffled"]) == pytest.approx(EVEN)
     table = markdown(result)
-    assert f"{COUNT} trios a family, seed {SEED}" in table and "voices of tone" in table
+    assert f"{COUNT} examples a family, seed {SEED}" in table and "voices of tone" in table
     assert "| heard | image | 2 | 1.00 | 1.00 | 1.00 | 1.00 | 0.10 | 2.00 | 2.00 | 0.98 | 0.67 | 0.67 |" in table
     assert "| seen | – | 2 | 1.00 | – | – | 1.00 | 2.00 | 2.00 | 2.00 | 1.00 | 1.00 | 1.00 |" in table
     assert "| **all** | | 20 | **1.00** | **1.00** | **1.00** | **1.00** |  |  |  | 0.98 | 0.67 | 0.67 |" in table

@@ -26,10 +26,10 @@ def record(seed: int, best: str) -> AttentionRecord:
 
 def test_what_comes_back_is_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     records = [record(seed, best) for seed, best in enumerate("gfa")]
-    packed = pack("a trio", (64, 109, 185), records)
+    packed = pack("an example", (64, 109, 185), records)
     monkeypatch.setattr(ast, "parse", lambda *_, **__: pytest.fail("parsed as Python, see mmviz.io.npz"))
     learning = unpack(packed)
-    assert learning.sample == "a trio" and learning.scenes == (64, 109, 185) and learning.labels[3] == "word 3"
+    assert learning.sample == "an example" and learning.scenes == (64, 109, 185) and learning.labels[3] == "word 3"
     assert learning.weights.shape == (3, 2, 9, 9)
     expected = np.stack([[attn_map.weights.mean(0) for attn_map in record.maps] for record in records])
     assert np.abs(learning.weights - expected).max() < 0.01

@@ -28,12 +28,12 @@ def packed(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
-    return files_of([("trios.zip", data)])
+    return files_of([("mine.zip", data)])
 
 
 def refused(data: bytes | list[tuple[str, bytes]]) -> InputError:
     with pytest.raises(InputError) as caught:
-        files_of([("trios.zip", data)] if isinstance(data, bytes) else data)
+        files_of([("mine.zip", data)] if isinstance(data, bytes) else data)
     error = caught.value
     assert error.code in SENTENCES and "\n" not in str(error) and str(error).endswith(".")
     return error
@@ -41,8 +41,8 @@ def refused(data: bytes | list[tuple[str, bytes]]) -> InputError:
 
 def test_the_folder_around_all_files_and_what_a_mac_adds_are_left_out() -> None:
     files = {
-        "trios/cat.png": b"1", "trios/cat.txt": b"2", "__MACOSX/trios/._cat.png": b"3", "trios/.DS_Store": b"4",
-        "trios/more/": b"", "trios/more/dog.png": b"5",
+        "mine/cat.png": b"1", "mine/cat.txt": b"2", "__MACOSX/mine/._cat.png": b"3", "mine/.DS_Store": b"4",
+        "mine/more/": b"", "mine/more/dog.png": b"5",
     }  # fmt: skip
     expected = {"cat.png": b"1", "cat.txt": b"2", "more/dog.png": b"5"}
     assert unpacked(packed(files)) == expected
@@ -50,7 +50,7 @@ def test_the_folder_around_all_files_and_what_a_mac_adds_are_left_out() -> None:
         "the files of a folder alike"
     )
     assert files_of([("a/b/cat.png", b"1")]) == {"cat.png": b"1"}
-    assert unpacked(packed({"trios\\cat.png": b"1", "trios\\cat.txt": b"2"})) == {"cat.png": b"1", "cat.txt": b"2"}
+    assert unpacked(packed({"mine\\cat.png": b"1", "mine\\cat.txt": b"2"})) == {"cat.png": b"1", "cat.txt": b"2"}
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../cat.png", "a/../../cat.png", "C:/cat.png", "..\\cat.png"])

@@ -41,6 +41,8 @@ SHOWN = (
 )
 """Packages whose versions the table shows."""
 TESTS = ("pytest", "pytest-timeout")
+DEADLINE = 3_600
+"""Seconds for one command, such as the download of torch, or all tests."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def find_python(version: str) -> str | None:
         command = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
         if (
             path
-            and subprocess.run([path, "-c", command], capture_output=True, encoding="utf-8").stdout.strip() == version
+            and subprocess.run([path, "-c", command], capture_output=True, encoding="utf-8", timeout=60).stdout.strip()
+            == version
         ):
             return path
     return None
@@ -112,12 +115,13 @@ def try_environment(work: Path, wheel: Path, interpreter: str, version: str, end
         run(uv("pip", "install", "--quiet", "--python", python, "--no-deps", "-r", str(requirements)))
         run(uv("pip", "install", "--quiet", "--python", python, "--no-deps", str(wheel)))
         run(uv("pip", "install", "--quiet", "--python", python, *TESTS))
-    except subprocess.CalledProcessError as error:
-        lines = (error.stderr or "").strip().splitlines() or [str(error)]
+    except subprocess.SubprocessError as error:
+        printed = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
+        lines = (printed or "").strip().splitlines() or [str(error)]
         return Outcome(version, end, {}, f"not installed: {lines[-1][:200]}", False)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     command = [python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--timeout", "300", str(work / "core")]
-    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, encoding="utf-8")
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, encoding="utf-8", timeout=DEADLINE)
     (place / "pytest.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
         print(done.stdout[-6_000:], file=sys.stderr)
@@ -165,8 +169,8 @@ def uv(*arguments: str) -> list[str]:
 
 
 def run(command: list[str]) -> str:
-    """Runs a command and returns what it printed. Raises ``CalledProcessError``."""
-    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+    """Runs a command and returns what it printed. Raises ``CalledProcessError``, ``TimeoutExpired``."""
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=DEADLINE).stdout
 
 
 def lower_bounds() -> dict[str, str]:

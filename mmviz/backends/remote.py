@@ -23,7 +23,7 @@ from mmviz.backends.exact_runs import ExactSizes
 from mmviz.io.error_codec import error_from_bytes
 from mmviz.io.exact_attention_arrays import exact_from_bytes
 from mmviz.io.npz import LARGEST
-from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
+from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, View
 from mmviz.types.exact_attention import ExactAttention
 
 T = TypeVar("T")
@@ -169,7 +169,7 @@ class RemoteBackend:
             if isinstance(problem, http.client.HTTPException) and not isinstance(
                 problem, http.client.RemoteDisconnected | http.client.IncompleteRead
             ):
-                raise MmvizError("backend-answer", host=self.host, why="it is not HTTP") from None
+                raise MmvizError("backend-answer", host=self.host, why=Notice("reason-not-http")) from None
             raise MmvizError("backend-unreachable", host=self.host, why=_reason(problem)) from None
         finally:
             watch.finish()
@@ -209,11 +209,13 @@ class RemoteBackend:
         if version is None:
             if response.status in _RETRY_STATUS:  # a proxy in front of a backend that is down
                 raise MmvizError("backend-unreachable", host=self.host, why=f"HTTP {response.status}")
-            raise MmvizError("backend-answer", host=self.host, why=f"HTTP {response.status}, not from mmviz")
+            raise MmvizError(
+                "backend-answer", host=self.host, why=Notice("reason-not-mmviz", {"status": response.status})
+            )
         if version != str(wire.PROTOCOL):
             raise MmvizError("backend-version", host=self.host, version=version[:20], known=wire.PROTOCOL)
         if data is None:
-            raise MmvizError("backend-answer", host=self.host, why="it is too long")
+            raise MmvizError("backend-answer", host=self.host, why=Notice("reason-too-long"))
         try:
             if response.status == 200:
                 return read(data)
@@ -285,13 +287,13 @@ def _shut_down(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def _reason(problem: Exception) -> str:
+def _reason(problem: Exception) -> Notice:
     if isinstance(problem, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {problem.verify_message}"
+        return Notice("reason-certificate", {"problem": problem.verify_message})
     if isinstance(problem, socket.gaierror):
-        return "no machine of this name is known"
+        return Notice("reason-no-machine")
     if isinstance(problem, ConnectionRefusedError):
-        return "nothing listens there"
+        return Notice("reason-nothing-listens")
     if isinstance(problem, TimeoutError):
-        return "it does not answer"
-    return "the connection broke"
+        return Notice("reason-no-answer")
+    return Notice("reason-connection-broke")

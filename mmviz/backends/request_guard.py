@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmviz.backends import wire
 from mmviz.io.error_codec import error_to_bytes
-from mmviz.types import MmvizError
+from mmviz.types import MmvizError, Notice
 
 _log = logging.getLogger(__name__)
 _PUBLIC_PATHS = ("/live", "/ready")
@@ -64,9 +64,9 @@ class Guard:
         host = request.headers.get("host", "").lower()
         name = host[1:].partition("]")[0] if host.startswith("[") and "]" in host else host.partition(":")[0]
         if self._hosts is not None and name not in self._hosts:
-            raise MmvizError("wire-refused", why="the Host header names another")
+            raise MmvizError("wire-refused", why=Notice("reason-host"))
         if "origin" in request.headers:
-            raise MmvizError("wire-refused", why="web pages may not call it")
+            raise MmvizError("wire-refused", why=Notice("reason-origin"))
         if request.url.path in _PUBLIC_PATHS:
             return
         token = request.headers.get("authorization", "").removeprefix("Bearer ")

@@ -30,9 +30,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         barrier.wait()
 
     pool = ThreadPoolExecutor(threads, "mmviz-weights", initializer=start_alone)
-    for _ in range(threads):
-        pool.submit(barrier.wait)
-    barrier.wait()
-    torch.set_num_threads(threads)  # the number that new threads start with, which the pool's threads have changed
-    barrier.wait()
+    try:
+        for _ in range(threads):
+            pool.submit(barrier.wait)
+        barrier.wait()
+        torch.set_num_threads(threads)  # the number that new threads start with, which the pool's threads have changed
+        barrier.wait()
+    except BaseException:  # Ctrl-C, or the system allows no further thread: the others would wait for it for ever
+        barrier.abort()
+        raise
     return pool

@@ -28,6 +28,8 @@ from mmviz.cli.commands import (
     train,
 )
 from mmviz.cli.standard_streams import CLOSED_PIPE, ClosedPipe, checked_output, prepare_streams
+from mmviz.i18n.command_help import help_text
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
 
@@ -58,7 +60,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         print(f"mmviz: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("mmviz: stopped.", file=sys.stderr)
+        print(f"mmviz: {sentence('command-stopped')}", file=sys.stderr)
         return 130
     return exit_code
 
@@ -66,8 +68,8 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mmviz",
-        description="See how image, text and audio attend to each other in a multimodal fusion model.",
-        epilog="mmviz COMMAND --help describes a command and its options.",
+        description=help_text("mmviz"),
+        epilog=help_text("mmviz-epilog"),
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (

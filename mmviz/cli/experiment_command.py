@@ -19,6 +19,7 @@ from mmviz.cli.options import (
     word_numbers,
 )
 from mmviz.experiments.removals import Baseline
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
@@ -54,31 +55,25 @@ class Measured:
     """The path of a further CSV file and what it holds; None where it is not requested."""
 
 
-def add_experiment(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], help: str, description: str
-) -> argparse.ArgumentParser:
+def add_experiment(commands: Any, name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
     """Adds the command of an experiment with the options that all of them have, and returns its parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=description)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=help_text(name), description=help_text(f"{name}-description")
+    )
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument(
-        "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the whole table as JSON (- for standard output)")
-    parser.add_argument("--csv", metavar="FILE", help="write the rows as CSV")
+    parser.add_argument("--words", metavar="N,N", help=help_text("--words"))
+    parser.add_argument("--json", metavar="FILE", help=help_text("--json"))
+    parser.add_argument("--csv", metavar="FILE", help=help_text("--csv"))
     parser.set_defaults(run=run)
     return parser
 
 
-def add_baseline(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds the option for what stands in the place of ``what`` is removed."""
+def add_baseline(parser: argparse.ArgumentParser, command: str) -> None:
+    """Adds the option for what stands in the place of what ``command`` removes."""
     parser.add_argument(
-        "--baseline",
-        choices=get_args(Baseline),
-        default="learned",
-        help=f"what stands in place of {what}: the model's own learned way to be without it (default), the mean, a "
-        "blur, or noise",
+        "--baseline", choices=get_args(Baseline), default="learned", help=help_text(f"{command} --baseline")
     )
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mmviz.i18n.command_help import help_text
 from mmviz.types import AttentionRecord, MapRef, MmvizError
 
 if TYPE_CHECKING:
@@ -35,16 +36,9 @@ class ShownMap:
 
 def add_map_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options for what figures and documents show."""
-    parser.add_argument(
-        "--map",
-        metavar="REF",
-        help="what figures and the HTML file show: a map such as 5:mean, 5:2 (layer and head from 0) or "
-        "vision.layers/5:2 (with its stack), rollout or relevance (default: that of the model)",
-    )
-    parser.add_argument("--token", type=int, metavar="N", help="its token, from 0 (default: the one that answers)")
-    parser.add_argument(
-        "--direction", choices=("from", "to"), help="what the token attends to (default), or what attends to it"
-    )
+    parser.add_argument("--map", metavar="REF", help=help_text("explain --map"))
+    parser.add_argument("--token", type=int, metavar="N", help=help_text("explain --token"))
+    parser.add_argument("--direction", choices=("from", "to"), help=help_text("explain --direction"))
 
 
 def given_map_options(options: argparse.Namespace) -> dict[str, str | int]:
@@ -113,15 +107,8 @@ def _known_maps(record: AttentionRecord) -> str:
 
 def add_stack_options(parser: argparse.ArgumentParser, what: str) -> None:
     """Adds the options for the stack and the layers in which ``what`` are measured."""
-    parser.add_argument(
-        "--stack", metavar="NAME", help=f"measure only {what} of this stack, as tables and maps name it (default: all)"
-    )
-    parser.add_argument(
-        "--layers",
-        metavar="N,N-N",
-        help=f"measure only {what} of these layers, from 0, such as 0,4-7; of the default stack unless --stack names "
-        "another",
-    )
+    parser.add_argument("--stack", metavar="NAME", help=help_text("--stack", measured=what))
+    parser.add_argument("--layers", metavar="N,N-N", help=help_text("--layers", measured=what))
 
 
 def layer_numbers(text: str | None) -> list[int] | None:

@@ -13,9 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmviz.i18n.command_help import help_text
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
-from mmviz.types import MmvizError
+from mmviz.types import MmvizError, Notice
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
@@ -26,29 +27,22 @@ FIGURES: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
 """Options that write the figure of a run, each called as its format."""
 PROMPT_SETTINGS = ("system", "new_tokens", "template")
 """Settings of a model that writes its answer, each an option."""
-MODEL_HELP = (
-    "a model of `mmviz models`; hf:OWNER/NAME[@REVISION], hf:FOLDER or hf:PRESET for a checkpoint of Hugging Face; "
-    "MODULE:FACTORY for a custom model; or a folder that `mmviz train` wrote"
-)
 
 
 def add_input_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for an image, a video, a text and a sound."""
-    several = "; several times for a model that takes several"
     command.add_argument(
-        "--image", metavar="FILE", action="append", help=f"an image {_endings(IMAGE_SUFFIXES)}{several}"
+        "--image", metavar="FILE", action="append", help=help_text("--image", formats=_endings(IMAGE_SUFFIXES))
     )
+    command.add_argument("--video", metavar="FILE", help=help_text("--video"))
+    command.add_argument("--text", metavar="TEXT", help=help_text("--text"))
     command.add_argument(
-        "--video", metavar="FILE", help="a video (MP4, MOV, MKV, WebM, WMV) or animated picture, in place of an image"
-    )
-    command.add_argument("--text", metavar="TEXT", help="the question")
-    command.add_argument(
-        "--audio", metavar="FILE", action="append", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}{several}"
+        "--audio", metavar="FILE", action="append", help=help_text("--audio", formats=_endings(AUDIO_SUFFIXES))
     )
 
 
 def _endings(suffixes: Iterable[str]) -> str:
-    return f"({', '.join(sorted(suffix[1:] for suffix in suffixes))}); its bytes decide, not its name"
+    return ", ".join(sorted(suffix[1:] for suffix in suffixes))
 
 
 def word_numbers(text: str | None) -> list[int]:
@@ -61,11 +55,9 @@ def word_numbers(text: str | None) -> list[int]:
 
 def add_prompt_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for the settings under which a model writes its answer."""
-    command.add_argument("--system", metavar="TEXT", help="system prompt of a model that writes its answer")
-    command.add_argument("--new-tokens", type=int, metavar="N", help="the most tokens that such a model writes")
-    command.add_argument(
-        "--template", metavar="TEXT", help="chat template of such a model (Jinja), in place of its checkpoint's"
-    )
+    command.add_argument("--system", metavar="TEXT", help=help_text("--system"))
+    command.add_argument("--new-tokens", type=int, metavar="N", help=help_text("--new-tokens"))
+    command.add_argument("--template", metavar="TEXT", help=help_text("--template"))
 
 
 def prompt_settings(options: argparse.Namespace) -> dict[str, str | int]:
@@ -81,27 +73,20 @@ def prompt_settings(options: argparse.Namespace) -> dict[str, str | int]:
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for the model, and for the backend that runs it."""
-    command.add_argument("--model", default="trio", help=f"{MODEL_HELP} (default: trio)")
+    command.add_argument("--model", default="trio", help=help_text("--model"))
     add_backend_options(command)
 
 
 def add_backend_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for a backend elsewhere that runs the model."""
-    command.add_argument(
-        "--backend", metavar="URL", help="run the model on this `mmviz serve` (default: on this machine)"
-    )
-    command.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="file with the access token of that backend (or set MMVIZ_TOKEN)",
-    )
+    command.add_argument("--backend", metavar="URL", help=help_text("--backend"))
+    command.add_argument("--token-file", type=Path, metavar="FILE", help=help_text("--token-file"))
 
 
 def add_tls_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for HTTPS."""
-    command.add_argument("--tls-cert", type=Path, metavar="FILE", help="TLS certificate, to serve over HTTPS")
-    command.add_argument("--tls-key", type=Path, metavar="FILE", help="private key of the certificate")
+    command.add_argument("--tls-cert", type=Path, metavar="FILE", help=help_text("--tls-cert"))
+    command.add_argument("--tls-key", type=Path, metavar="FILE", help=help_text("--tls-key"))
 
 
 def check_number(option: str, value: float, least: float) -> None:
@@ -121,7 +106,7 @@ def check_folder(folder: Path) -> None:
 def check_file(path: str) -> None:
     """Refuses an output file without a folder before the work is done. Raises ``MmvizError`` (``file-unwritable``)."""
     if not Path(path).absolute().parent.is_dir():
-        raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
+        raise MmvizError("file-unwritable", name=Path(path).name, why=Notice("reason-no-folder"))
 
 
 def check_outputs(options: argparse.Namespace, names: Sequence[str]) -> None:

@@ -42,7 +42,8 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
     _signal_group(process, "SIGKILL")
-    process.wait()
+    with suppress(subprocess.TimeoutExpired):  # one that a driver holds ends later than that
+        process.wait(GRACE)
 
 
 def _signal_group(process: subprocess.Popen[bytes], name: str) -> None:

@@ -1,4 +1,4 @@
-"""The texts of what the command line refuses before it does anything."""
+"""The texts of what commands refuse before they do anything, and of what they print."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ COMMAND_SENTENCES: dict[str, str] = {
     "and the ending that belong together.",
     "report-stopped": "The command was stopped before.",
     "report-written": "The report is in {names}.",
+    # what is printed
+    "command-stopped": "stopped.",
+    "explain-answer": "answer: {answer}",
+    "explain-no-answer": "answer: none",
+    "explain-while-written": "attention while it was written, mean over its words: {shares}",
+    "explain-log-probability": "log-probability: {nats:.2f} nats",
+    "explain-log-probability-without": "log-probability without {without}: {nats:.2f} nats",
+    "explain-computed": "computed on {device}; attention: {method}",
+    "models-checkpoint": "{spec} {family}, {millions:,.0f} million weights, {size}.",
+    "speech-progress": "Synthesising speech: {done} of {of}",
     # options
     "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
     "option-excludes": "{option} has no effect beside {other}. Leave one of them out.",

@@ -14,6 +14,7 @@ from mmviz.i18n.lens_messages import LENS_SENTENCES
 from mmviz.i18n.model_backend_messages import BACKEND_SENTENCES
 from mmviz.i18n.present import PRESENT_SENTENCES
 from mmviz.i18n.preset_messages import PRESET_SENTENCES
+from mmviz.i18n.reason_messages import REASON_SENTENCES
 from mmviz.i18n.server_messages import SERVER_SENTENCES
 from mmviz.i18n.tables import TABLE_SENTENCES
 
@@ -29,6 +30,7 @@ SENTENCES: dict[str, str] = {
     **LENS_SENTENCES,
     **PRESENT_SENTENCES,
     **PRESET_SENTENCES,
+    **REASON_SENTENCES,
     **SERVER_SENTENCES,
     **TABLE_SENTENCES,
     # models

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmviz.inputs.source_file import short_name
 from mmviz.inputs.text import decode_text
-from mmviz.types import MmvizError
+from mmviz.types import MmvizError, Notice
 
 JSON_LISTING, CSV_LISTING = "examples.json", "examples.csv"
 LISTINGS = (JSON_LISTING, CSV_LISTING)
@@ -18,7 +18,6 @@ LISTINGS = (JSON_LISTING, CSV_LISTING)
 COLUMNS = ("id", "name", "image", "audio", "text", "question", "truth", "places")
 """The keys of an example."""
 _DELIMITERS = ",;\t"
-_ENCODING = "it is neither UTF-8 nor UTF-16 with a byte order mark"
 
 
 def entries_of(listing: str, data: bytes) -> list[Any]:
@@ -31,7 +30,7 @@ def entries_of(listing: str, data: bytes) -> list[Any]:
     return _json_entries(data) if listing == JSON_LISTING else _csv_entries(listing, data)
 
 
-def listing_error(listing: str, why: str) -> MmvizError:
+def listing_error(listing: str, why: Notice | str) -> MmvizError:
     """Returns the error of a listing that cannot be used."""
     if listing == JSON_LISTING:
         return MmvizError("examples-list", why=why)
@@ -42,13 +41,15 @@ def _json_entries(data: bytes) -> list[Any]:
     try:
         entries = json.loads(decode_text(data))
     except UnicodeDecodeError:
-        raise listing_error(JSON_LISTING, _ENCODING) from None
+        raise listing_error(JSON_LISTING, Notice("reason-encoding")) from None
     except json.JSONDecodeError as error:
-        raise listing_error(JSON_LISTING, f"line {error.lineno}, column {error.colno}") from None
+        raise listing_error(
+            JSON_LISTING, Notice("reason-line", {"line": error.lineno, "column": error.colno})
+        ) from None
     except (ValueError, RecursionError):
-        raise listing_error(JSON_LISTING, "a number or the nesting in it is out of bounds") from None
+        raise listing_error(JSON_LISTING, Notice("reason-bounds")) from None
     if not isinstance(entries, list) or (entries and not any(isinstance(entry, dict) for entry in entries)):
-        raise listing_error(JSON_LISTING, "a list of objects in braces is expected")
+        raise listing_error(JSON_LISTING, Notice("reason-list"))
     return entries
 
 
@@ -60,17 +61,17 @@ def _csv_entries(listing: str, data: bytes) -> list[Any]:
     try:
         text = decode_text(data)
     except UnicodeDecodeError:
-        raise listing_error(listing, _ENCODING) from None
+        raise listing_error(listing, Notice("reason-encoding")) from None
     try:
         rows = max((_rows(text, delimiter) for delimiter in _DELIMITERS), key=lambda rows: len(_known(rows)))
     except csv.Error as error:
         raise listing_error(listing, str(error)) from None
     if not _known(rows):
-        raise listing_error(listing, f"its first line has none of the columns {', '.join(COLUMNS)}")
+        raise listing_error(listing, Notice("reason-columns", {"columns": ", ".join(COLUMNS)}))
     header = [cell.strip().casefold() for cell in rows[0]]
     twice = next((name for name in COLUMNS if header.count(name) > 1), None)
     if twice is not None:
-        raise listing_error(listing, f"its first line names the column {twice} twice")
+        raise listing_error(listing, Notice("reason-column-twice", {"column": twice}))
     return [_row(listing, header, row, number) for number, row in enumerate(rows[1:], 1)]
 
 

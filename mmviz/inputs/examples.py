@@ -29,7 +29,7 @@ from mmviz.inputs.place_annotations import MAX_BYTES, Place, check_inside, place
 from mmviz.inputs.source_file import short_name
 from mmviz.inputs.text import read_text_file
 from mmviz.inputs.unread_files import is_media
-from mmviz.types import InputError, MmvizError, Sample
+from mmviz.types import InputError, MmvizError, Notice, Sample
 
 MAX_EXAMPLES = 1_000
 """Examples in one folder."""
@@ -167,9 +167,9 @@ def _listed_examples(files: ExampleFiles, listing: str) -> list[Example]:
     try:
         data = beginning(files.file(listing, listing), MAX_LISTING_BYTES + 1, listing)
     except MmvizError:
-        raise listing_error(listing, "it cannot be opened") from None
+        raise listing_error(listing, Notice("reason-unopened")) from None
     if len(data) > MAX_LISTING_BYTES:
-        raise listing_error(listing, f"it has more than {MAX_LISTING_BYTES / 1e6:.0f} MB")
+        raise listing_error(listing, Notice("reason-megabytes", {"megabytes": MAX_LISTING_BYTES / 1e6}))
     entries = entries_of(listing, data)
     _check_count(len(entries))
     examples: list[Example] = []

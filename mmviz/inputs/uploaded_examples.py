@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 
 from mmviz.inputs.example_folder_files import composed, printable_name
-from mmviz.types import InputError
+from mmviz.types import InputError, Notice
 
 MAX_FILES = 4_000
 """Files at once: of a thousand examples, each with an image, a sound, a text and an answer."""
@@ -59,18 +59,18 @@ def _unpacked(data: bytes) -> dict[str, bytes]:
                 if path is None:
                     continue
                 if entry.flag_bits & 1:
-                    raise _unreadable("it has a password")
+                    raise _unreadable("reason-password")
                 if entry.compress_type not in _METHODS:
-                    raise _unreadable("its method of compression is not that of ordinary .zip files")
+                    raise _unreadable("reason-compression")
                 if stat.S_ISLNK(entry.external_attr >> 16):
-                    raise _unreadable("it contains a link")
+                    raise _unreadable("reason-link")
                 content = _content(archive, entry, left)
                 left -= len(content)
                 _add(files, path, content)
     except InputError:
         raise
     except _PROBLEMS:
-        raise _unreadable("it is damaged, or no .zip file") from None
+        raise _unreadable("reason-damaged") from None
     return files
 
 
@@ -118,5 +118,5 @@ def _check_count(count: int) -> None:
         raise InputError("archive-many", count=count, limit=MAX_FILES)
 
 
-def _unreadable(why: str) -> InputError:
-    return InputError("archive-unreadable", why=why)
+def _unreadable(reason: str) -> InputError:
+    return InputError("archive-unreadable", why=Notice(reason))

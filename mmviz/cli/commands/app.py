@@ -11,12 +11,12 @@ from typing import Any
 from mmviz.backends.openmp_wait_policy import set_thread_wait
 from mmviz.cli.listening import check_port, check_tls, port
 from mmviz.cli.options import (
-    MODEL_HELP,
     add_backend_options,
     add_tls_options,
     require_extra,
 )
 from mmviz.cli.processes import run_module
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import join_list
 from mmviz.types import MmvizError
@@ -24,43 +24,16 @@ from mmviz.types import MmvizError
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "app",
-        help="open the page in a browser",
-        description="Open the page in a browser. It shows how image, text and audio attend to each other, tests what "
-        "the answer depends on, and teaches attention. Only this machine can reach it unless --host is given. "
-        "Ctrl-C ends it.",
-    )
-    parser.add_argument(
-        "run_file", nargs="?", metavar="FILE", help="a saved run (.npz), or a talk (.mmviz) with its runs"
-    )
-    parser.add_argument(
-        "--model",
-        action="append",
-        metavar="MODEL",
-        help=f"{MODEL_HELP} (or set MMVIZ_MODEL; default: trio). Given several times, visitors choose among them",
-    )
-    parser.add_argument(
-        "--models-on-disk", action="store_true", help="let visitors also choose among the checkpoints on this disk"
-    )
-    parser.add_argument("--port", type=port, default=8501, help="port to listen on (default: 8501)")
+    parser = commands.add_parser("app", help=help_text("app"), description=help_text("app-description"))
+    parser.add_argument("run_file", nargs="?", metavar="FILE", help=help_text("app FILE"))
+    parser.add_argument("--model", action="append", metavar="MODEL", help=help_text("app --model"))
+    parser.add_argument("--models-on-disk", action="store_true", help=help_text("app --models-on-disk"))
+    parser.add_argument("--port", type=port, default=8501, help=help_text("app --port"))
     add_backend_options(parser)
-    parser.add_argument(
-        "--host",
-        action="append",
-        metavar="NAME",
-        help="let other machines open the page, with an access token, under this host name and under the addresses of "
-        "this machine; 0.0.0.0 for the addresses alone. It may be given again: --host 127.0.0.1 --host NAME lets only "
-        "a proxy on this machine in",
-    )
-    parser.add_argument(
-        "--access-token-file",
-        type=Path,
-        metavar="FILE",
-        help="file with the access token of the page (or set MMVIZ_ACCESS; default: a new one, which is printed)",
-    )
+    parser.add_argument("--host", action="append", metavar="NAME", help=help_text("app --host"))
+    parser.add_argument("--access-token-file", type=Path, metavar="FILE", help=help_text("app --access-token-file"))
     add_tls_options(parser)
-    parser.add_argument("--headless", action="store_true", help="do not open a browser")
+    parser.add_argument("--headless", action="store_true", help=help_text("app --headless"))
     parser.set_defaults(run=_run)
 
 

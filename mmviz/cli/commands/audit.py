@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.experiment_command import add_baseline
 from mmviz.cli.options import (
     add_model_options,
     add_prompt_options,
@@ -17,7 +18,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
 )
 from mmviz.cli.progress_line import examples_progress
-from mmviz.experiments.removals import Baseline
+from mmviz.i18n.command_help import help_text
 from mmviz.io.write_file import write_file
 
 if TYPE_CHECKING:
@@ -29,34 +30,14 @@ MAX_NAMES = 10
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "audit",
-        help="measure over many examples how much a model uses image, text and audio",
-        description="Run a model on many examples, with and without each modality, and print how often each one "
-        "decides the answer, is ignored, or is overruled. Ctrl-C stops and prints what was evaluated so far.",
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        metavar="FOLDER_OR_CSV",
-        help="folder of examples, or a CSV file that lists them (default: the gallery that comes with mmviz)",
-    )
+    parser = commands.add_parser("audit", help=help_text("audit"), description=help_text("audit-description"))
+    parser.add_argument("folder", nargs="?", metavar="FOLDER_OR_CSV", help=help_text("FOLDER_OR_CSV"))
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument(
-        "--baseline",
-        choices=get_args(Baseline),
-        default="learned",
-        help="what stands in place of a removed modality: the model's own learned way to be without it (default), the "
-        "mean, a blur, or noise",
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the whole audit as JSON (- for standard output)")
-    parser.add_argument("--csv", metavar="FILE", help="write one row for each example as CSV")
-    parser.add_argument(
-        "--heads-csv",
-        metavar="FILE",
-        help="write one row for each attention head as CSV: how often it points to the places that examples give",
-    )
+    add_baseline(parser, "audit")
+    parser.add_argument("--json", metavar="FILE", help=help_text("audit --json"))
+    parser.add_argument("--csv", metavar="FILE", help=help_text("audit --csv"))
+    parser.add_argument("--heads-csv", metavar="FILE", help=help_text("audit --heads-csv"))
     parser.set_defaults(run=_run)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from mmviz.cli.options import (
-    MODEL_HELP,
     add_model_options,
     add_prompt_options,
     backend_from,
@@ -19,6 +18,7 @@ from mmviz.cli.options import (
 )
 from mmviz.cli.progress_line import examples_progress
 from mmviz.experiments.example_averages import By, average
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.report.average_tables import COMPARED_TABLES, TABLES, average_tables, comparison_tables, to_json
@@ -33,37 +33,15 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "average",
-        help="mean attention and mean effects of routes over many examples, or what two checkpoints do differently",
-        description="Run a model on every example, and once more for each route that is cut, and print the mean "
-        "effect of each route by question or answer. With --other, run two checkpoints on the same examples and print "
-        "what changed. Ctrl-C stops and prints what was measured so far.",
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        metavar="FOLDER_OR_CSV",
-        help="folder of examples, or a CSV file that lists them (default: the gallery that comes with mmviz)",
-    )
+    parser = commands.add_parser("average", help=help_text("average"), description=help_text("average-description"))
+    parser.add_argument("folder", nargs="?", metavar="FOLDER_OR_CSV", help=help_text("FOLDER_OR_CSV"))
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument("--other", metavar="MODEL", help=f"compare with this model: {MODEL_HELP}")
-    parser.add_argument(
-        "--by",
-        choices=get_args(By),
-        help="what the examples of a group have in common: their question (default), the model's answer, or nothing "
-        "(default with --other)",
-    )
-    parser.add_argument(
-        "--table",
-        choices=TABLES,
-        default="routes",
-        help="which table --csv writes: effects of routes (default), attention between modalities by head, attention "
-        "from the answer to patches and moments, or the answers. Routes are measured for it, and for --json, only",
-    )
-    parser.add_argument("--json", metavar="FILE", help="write all tables as JSON (- for standard output)")
-    parser.add_argument("--csv", metavar="FILE", help="write the table that --table names as CSV")
+    parser.add_argument("--other", metavar="MODEL", help=help_text("average --other"))
+    parser.add_argument("--by", choices=get_args(By), help=help_text("average --by"))
+    parser.add_argument("--table", choices=TABLES, default="routes", help=help_text("average --table"))
+    parser.add_argument("--json", metavar="FILE", help=help_text("average --json"))
+    parser.add_argument("--csv", metavar="FILE", help=help_text("average --csv"))
     parser.set_defaults(run=_run)
 
 

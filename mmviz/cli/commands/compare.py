@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mmviz.cli.experiment_command import Measured, Printed, add_experiment, run_experiment
 from mmviz.cli.options import backend_from
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -27,32 +28,15 @@ MOST_PRINTED = 12
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = add_experiment(
-        commands,
-        "compare",
-        _run,
-        help="compare two models, or two inputs, under one method",
-        description="Run a model on an image, a text and an audio clip (A), then another model, or the same on other "
-        "inputs or with its weights shuffled (B), and print what the answer token attends to in A, in B, and the "
-        "difference. What is not given for B is as in A.",
-    )
-    parser.add_argument("--other", metavar="MODEL", help="the model of B")
-    parser.add_argument("--other-image", metavar="FILE", help="the image of B; '' for none")
-    parser.add_argument("--other-text", metavar="TEXT", help="the question of B; '' for none")
-    parser.add_argument("--other-audio", metavar="FILE", help="the sound of B; '' for none")
-    parser.add_argument(
-        "--other-control", choices=get_args(Control), help="B with shuffled weights, or with uniform attention"
-    )
-    parser.add_argument(
-        "--method",
-        metavar="REF",
-        help="what both are compared by: a map such as 5:mean or 5:2 (layer and head from 0), rollout or relevance "
-        "(default: that of the model)",
-    )
-    parser.add_argument(
-        "--direction", choices=("from", "to"), default="from", help="what the token attends to, or what attends to it"
-    )
-    parser.add_argument("--token", type=int, metavar="N", help="the token of A, from 0 (default: the one that answers)")
+    parser = add_experiment(commands, "compare", _run)
+    parser.add_argument("--other", metavar="MODEL", help=help_text("compare --other"))
+    parser.add_argument("--other-image", metavar="FILE", help=help_text("compare --other-image"))
+    parser.add_argument("--other-text", metavar="TEXT", help=help_text("compare --other-text"))
+    parser.add_argument("--other-audio", metavar="FILE", help=help_text("compare --other-audio"))
+    parser.add_argument("--other-control", choices=get_args(Control), help=help_text("compare --other-control"))
+    parser.add_argument("--method", metavar="REF", help=help_text("compare --method"))
+    parser.add_argument("--direction", choices=("from", "to"), default="from", help=help_text("compare --direction"))
+    parser.add_argument("--token", type=int, metavar="N", help=help_text("compare --token"))
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.options import MODEL_HELP, custom_backend
+from mmviz.cli.options import custom_backend
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import Sample
 
@@ -24,15 +25,9 @@ Check = Mapping[str, Any]
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "doctor",
-        help="check how attention is captured on this machine",
-        description="Print device and versions, by which route each attention implementation is captured, how far the "
-        "captured weights are from eager attention, and what the maps of a model show: stack, layer, streams, heads, "
-        "samples, windows. The exit code is 1 where anything is beyond tolerance, contradicts the model, is left out.",
-    )
-    parser.add_argument("--model", default="trio", help=f"{MODEL_HELP} (default: trio)")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser = commands.add_parser("doctor", help=help_text("doctor"), description=help_text("doctor-description"))
+    parser.add_argument("--model", default="trio", help=help_text("--model"))
+    parser.add_argument("--json", action="store_true", help=help_text("doctor --json"))
     parser.set_defaults(run=_run)
 
 

@@ -13,6 +13,7 @@ from mmviz.cli.experiment_command import (
     run_experiment,
 )
 from mmviz.cli.progress_line import ProgressLine
+from mmviz.i18n.command_help import help_text
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop
@@ -22,16 +23,9 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = add_experiment(
-        commands,
-        "effect",
-        _run,
-        help="measure what an answer depends on: image, text and audio",
-        description="Run a model on every subset of the image, the text and the audio clip, and print what each of "
-        "them does for the answer (its exact Shapley value, in nats), beside the attention that it gets.",
-    )
-    add_baseline(parser, "a modality that is left out")
-    parser.add_argument("--subsets-csv", metavar="FILE", help="write the answer to each subset of the inputs as CSV")
+    parser = add_experiment(commands, "effect", _run)
+    add_baseline(parser, "effect")
+    parser.add_argument("--subsets-csv", metavar="FILE", help=help_text("effect --subsets-csv"))
 
 
 def _run(options: argparse.Namespace) -> int:

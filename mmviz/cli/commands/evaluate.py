@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmviz.cli.options import check_file, check_number, progress_bar, require_extra
+from mmviz.i18n.command_help import help_text
 from mmviz.io.write_file import write_file
 
 if TYPE_CHECKING:
@@ -18,51 +19,17 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure the bundled models again",
-        description="Measure accuracy, and how often attention points at the region that the answer rests on, and "
-        "print the tables. Needs espeak-ng for the speech.",
-    )
-    parser.add_argument("--count", type=int, default=200, help="examples for each family of questions (default: 200)")
-    parser.add_argument(
-        "--map",
-        dest="map_ref",
-        metavar="MAP",
-        help="map of what the answer token reads from, such as 5:mean or 5:2 (default: that of the model's card)",
-    )
-    parser.add_argument(
-        "--choose",
-        action="store_true",
-        help="rank maps and methods by their faithfulness instead, on other seeds than the tables; with --card, put "
-        "the ranking and the maps of the first view into the model's card (about 5 s an example)",
-    )
-    parser.add_argument("--fusions", action="store_true", help="compare the kinds of fusion instead")
-    parser.add_argument(
-        "--routes",
-        action="store_true",
-        help="cut every way out of each modality instead, and measure which modalities an answer needs; with --card, "
-        "put the table into the model's card (about half a second an example)",
-    )
-    parser.add_argument(
-        "--stories",
-        action="store_true",
-        help="measure instead whether the stories of answers agree with the logic of the questions",
-    )
-    parser.add_argument(
-        "--real",
-        type=Path,
-        metavar="FOLDER",
-        help="measure on photographs and on spoken words as well: Debian's tuxpaint-stamps-default, unpacked",
-    )
-    parser.add_argument(
-        "--speech",
-        type=Path,
-        metavar="FOLDER",
-        help="measure on more spoken words as well: Debian's ktuberling-data, unpacked",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON as well")
-    parser.add_argument("--card", action="store_true", help="write the figures into the model's card in the assets")
+    parser = commands.add_parser("evaluate", help=help_text("evaluate"), description=help_text("evaluate-description"))
+    parser.add_argument("--count", type=int, default=200, help=help_text("evaluate --count"))
+    parser.add_argument("--map", dest="map_ref", metavar="MAP", help=help_text("evaluate --map"))
+    parser.add_argument("--choose", action="store_true", help=help_text("evaluate --choose"))
+    parser.add_argument("--fusions", action="store_true", help=help_text("evaluate --fusions"))
+    parser.add_argument("--routes", action="store_true", help=help_text("evaluate --routes"))
+    parser.add_argument("--stories", action="store_true", help=help_text("evaluate --stories"))
+    parser.add_argument("--real", type=Path, metavar="FOLDER", help=help_text("evaluate --real"))
+    parser.add_argument("--speech", type=Path, metavar="FOLDER", help=help_text("evaluate --speech"))
+    parser.add_argument("--json", type=Path, metavar="FILE", help=help_text("evaluate --json"))
+    parser.add_argument("--card", action="store_true", help=help_text("evaluate --card"))
     parser.set_defaults(run=_run)
 
 

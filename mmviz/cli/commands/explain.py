@@ -19,6 +19,7 @@ from mmviz.cli.options import (
     prompt_settings,
     word_numbers,
 )
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
@@ -26,51 +27,22 @@ from mmviz.types import MmvizError
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "explain",
-        help="run a model on an image, a text and an audio clip, or on each example of a folder",
-        description="Run a model on an image, a text and an audio clip, print its answer, and write its attention to "
-        "files. Any of the three inputs may be left out. With FOLDER_OR_CSV, do so for each example in it: --out says "
-        "where the files go. The same command again goes on where it was stopped, and computes only what is new or "
-        "was changed.",
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        metavar="FOLDER_OR_CSV",
-        help="folder of examples (cat1.png, cat1.wav and cat1.txt are one), or a CSV file with the columns image, "
-        "text, audio and name, whose files lie beside it or in folders there",
-    )
-    parser.add_argument("--out", metavar="DIR", help="with FOLDER_OR_CSV: the folder that the files are written to")
-    parser.add_argument(
-        "--formats",
-        metavar="F,F",
-        help="with FOLDER_OR_CSV: which files are written for each example, some of html, json, npz, png, pdf and "
-        "svg, each as the option of this name (default: html,json)",
-    )
+    parser = commands.add_parser("explain", help=help_text("explain"), description=help_text("explain-description"))
+    parser.add_argument("folder", nargs="?", metavar="FOLDER_OR_CSV", help=help_text("explain FOLDER_OR_CSV"))
+    parser.add_argument("--out", metavar="DIR", help=help_text("explain --out"))
+    parser.add_argument("--formats", metavar="F,F", help=help_text("explain --formats"))
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument(
-        "--words", metavar="N,N", help="which words of a written answer the effects are about, from 1 (default: all)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write a summary as JSON (- for standard output)")
-    parser.add_argument("--npz", metavar="FILE", help="write the whole run, to be opened with `mmviz app FILE`")
-    parser.add_argument(
-        "--keep",
-        choices=("overview", "exact"),
-        default="overview",
-        help="what --npz keeps of a run too long to hold all its weights: means and sums, or also queries, keys and "
-        "log-sum-exp, from which exact rows, windows and rollout are computed; their size is told first "
-        "(default: overview)",
-    )
-    parser.add_argument(
-        "--relevance", action="store_true", help="also record gradient relevance, which needs a backward pass"
-    )
-    parser.add_argument("--png", metavar="FILE", help="write one figure of the attention on the inputs")
-    parser.add_argument("--pdf", metavar="FILE", help="write that figure as PDF, for print")
-    parser.add_argument("--svg", metavar="FILE", help="write that figure as SVG")
-    parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
+    parser.add_argument("--words", metavar="N,N", help=help_text("explain --words"))
+    parser.add_argument("--json", metavar="FILE", help=help_text("explain --json"))
+    parser.add_argument("--npz", metavar="FILE", help=help_text("explain --npz"))
+    parser.add_argument("--keep", choices=("overview", "exact"), default="overview", help=help_text("explain --keep"))
+    parser.add_argument("--relevance", action="store_true", help=help_text("explain --relevance"))
+    parser.add_argument("--png", metavar="FILE", help=help_text("explain --png"))
+    parser.add_argument("--pdf", metavar="FILE", help=help_text("explain --pdf"))
+    parser.add_argument("--svg", metavar="FILE", help=help_text("explain --svg"))
+    parser.add_argument("--html", metavar="FILE", help=help_text("explain --html"))
     add_map_options(parser)
     parser.set_defaults(run=_run)
 
@@ -126,19 +98,24 @@ def _print_answer(summary: dict[str, Any]) -> None:
     best = list(summary["probabilities"].items())[:5]
     shares, prior = summary["answer_shares"], summary["language_prior"]
     if summary["made_by"].get("answer"):
-        print(f"answer: {summary['answer']}")
+        print(sentence("explain-answer", answer=summary["answer"]))
+    elif not best:
+        print(sentence("explain-no-answer"))
     else:
-        doubt = "not sure: " if summary["not_sure"] else ""
-        print(f"answer: {doubt}" + (" | ".join(f"{label} {probability:.1%}" for label, probability in best) or "none"))
+        answers = " | ".join(f"{label} {probability:.1%}" for label, probability in best)
+        unsure = sentence("measure-answer-unsure", answers=answers)
+        print(unsure if summary["not_sure"] else sentence("explain-answer", answer=answers))
     part = summary["made_by"].get("answer_part") or slice(None)  # of a written answer, the tokens that it is about
     if shares:
         means = np.mean(np.asarray(shares["shares"])[part], axis=0)
         named = ", ".join(f"{group} {mean:.2f}" for group, mean in zip(shares["groups"], means, strict=True))
-        print(f"attention while it was written, mean over its words: {named}")
+        print(sentence("explain-while-written", shares=named))
     for row in prior["rows"] if prior else ():
         without, log_p = " and ".join(row["without"]), np.asarray(row["log_probabilities"])[part].sum()
-        print(f"log-probability{f' without {without}' if without else ''}: {log_p:.2f} nats")
+        code = "explain-log-probability-without" if without else "explain-log-probability"
+        print(sentence(code, without=without, nats=float(log_p)))
     for kind in ("reads_from", "depends_on"):
         shown = summary[kind]
         print(f"{shown['title'].lower()}: {shown.get('reason') or shown['about']}")
-    print(f"computed on {summary['made_by']['device_name']}; attention: {summary['attention']['method']}")
+    device, method = summary["made_by"]["device_name"], summary["attention"]["method"]
+    print(sentence("explain-computed", device=device, method=method))

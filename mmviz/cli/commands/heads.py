@@ -13,6 +13,7 @@ from mmviz.cli.experiment_command import (
 )
 from mmviz.cli.map_options import add_stack_options, chosen_layers, layer_numbers
 from mmviz.cli.progress_line import ProgressLine
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.types import MmvizError
 
@@ -26,21 +27,8 @@ MOST_PRINTED = 20
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = add_experiment(
-        commands,
-        "heads",
-        _run,
-        help="measure what each attention head does for an answer",
-        description="Run a model on an image, a text and an audio clip with each attention head ablated alone, and "
-        "print how the answer's log-probability changes, and what the head attends to. Ctrl-C stops and prints the "
-        "heads that were ablated until then. Files count layers and heads from 0, the printed table from 1.",
-    )
-    parser.add_argument(
-        "--edges",
-        metavar="REF",
-        help="mask the queries and keys of one head instead, such as 5:2 (layer and head from 0), and print those that "
-        "carry its effect",
-    )
+    parser = add_experiment(commands, "heads", _run)
+    parser.add_argument("--edges", metavar="REF", help=help_text("heads --edges"))
     add_stack_options(parser, "heads")
 
 

@@ -16,6 +16,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.io.write_file import write_file
@@ -26,20 +27,13 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "lens",
-        help="see an answer form: what each token would answer after each layer",
-        description="Run a model on an image, a text and an audio clip, read the hidden states of all tokens after "
-        "each layer through the model's own final norm and head (the logit lens), and print how the answer forms.",
-    )
+    parser = commands.add_parser("lens", help=help_text("lens"), description=help_text("lens-description"))
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument(
-        "--words", metavar="N,N", help="which words of a written answer it is about, from 1; the first of them counts"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the whole lens as JSON (- for standard output)")
-    parser.add_argument("--csv", metavar="FILE", help="write one row for each layer and token as CSV")
+    parser.add_argument("--words", metavar="N,N", help=help_text("lens --words"))
+    parser.add_argument("--json", metavar="FILE", help=help_text("lens --json"))
+    parser.add_argument("--csv", metavar="FILE", help=help_text("lens --csv"))
     parser.set_defaults(run=_run)
 
 

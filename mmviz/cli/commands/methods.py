@@ -14,6 +14,7 @@ from mmviz.cli.experiment_command import (
     run_experiment,
 )
 from mmviz.cli.progress_line import ProgressLine
+from mmviz.i18n.command_help import help_text
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
@@ -24,21 +25,9 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = add_experiment(
-        commands,
-        "methods",
-        _run,
-        help="measure whether the tokens that each method marks matter for an answer",
-        description="Run a model on an image, a text and an audio clip, remove and add the tokens that each method "
-        "marks most (deletion and insertion), and print how much better than random orders the method is.",
-    )
-    add_baseline(parser, "tokens that are removed")
-    parser.add_argument(
-        "--head",
-        metavar="REF",
-        help="the single head that is one of the methods, such as 5:2 (layer and head from 0); by default the first "
-        "of the last layer",
-    )
+    parser = add_experiment(commands, "methods", _run)
+    add_baseline(parser, "methods")
+    parser.add_argument("--head", metavar="REF", help=help_text("methods --head"))
 
 
 def _run(options: argparse.Namespace) -> int:

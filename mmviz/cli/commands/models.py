@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 
 if TYPE_CHECKING:
@@ -15,12 +16,7 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "models",
-        help="list the models",
-        description="List the models that come with mmviz, the Hugging Face checkpoints on this disk, and some to "
-        "begin with: size, licence, memory and what to expect. Each stands beside what --model takes.",
-    )
+    parser = commands.add_parser("models", help=help_text("models"), description=help_text("models-description"))
     parser.set_defaults(run=_run)
 
 
@@ -41,7 +37,8 @@ def _run(options: argparse.Namespace) -> int:
         print(f"\n{sentence('models-disk')}")
     for checkpoint in on_disk:
         millions, size = checkpoint.parameters / 1e6, gigabytes(checkpoint.disk_bytes)
-        print(f"{checkpoint.spec} {checkpoint.family}, {millions:,.0f} million weights, {size}.")
+        facts = {"spec": checkpoint.spec, "family": checkpoint.family, "millions": millions, "size": size}
+        print(sentence("models-checkpoint", **facts))
     print("\n" + "\n".join(preset_lines(on_disk, backend.device)))
     return 0
 

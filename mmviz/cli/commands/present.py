@@ -18,6 +18,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
 )
 from mmviz.cli.progress_line import ProgressLine
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
@@ -31,24 +32,14 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "present",
-        help="make a talk about a run, in one HTML file",
-        description="Run a model on an image, a text and an audio clip, and make a talk of it, one idea a slide: the "
-        "inputs, the answer, what it reads and what it depends on. The HTML file needs no network; Right and Left, or "
-        "a clicker, turn its slides, F is full screen, N shows the speaker notes.",
-    )
-    parser.add_argument(
-        "talk_file", nargs="?", metavar="TALK.mmviz", help="a saved talk, to be shown in place of a new one"
-    )
+    parser = commands.add_parser("present", help=help_text("present"), description=help_text("present-description"))
+    parser.add_argument("talk_file", nargs="?", metavar="TALK.mmviz", help=help_text("present TALK.mmviz"))
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument("--title", default="", help="the title, above the first slide (default: the question)")
-    parser.add_argument(
-        "--story", action="store_true", help="search for the steps that carry the answer too, each a slide"
-    )
-    parser.add_argument("--out", metavar="FILE", required=True, help="write the talk: .html, or .mmviz to reopen it")
+    parser.add_argument("--title", default="", help=help_text("present --title"))
+    parser.add_argument("--story", action="store_true", help=help_text("present --story"))
+    parser.add_argument("--out", metavar="FILE", required=True, help=help_text("present --out"))
     parser.set_defaults(run=_run)
 
 

@@ -17,6 +17,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
 )
 from mmviz.cli.progress_line import ProgressLine
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
@@ -24,22 +25,13 @@ from mmviz.types import MmvizError
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "report",
-        help="write a report on one answer: attention, effects, routes, faithfulness, the model's card",
-        description="Run a model on an image, a text and an audio clip, measure what its answer depends on, which "
-        "routes carry it and which methods find the tokens that matter, and write all of it to one HTML file that "
-        "needs no network, and to a PDF. The same command writes the same bytes. Ctrl-C writes what was measured "
-        "until then.",
-    )
+    parser = commands.add_parser("report", help=help_text("report"), description=help_text("report-description"))
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
-    parser.add_argument(
-        "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
-    )
-    parser.add_argument("--out", metavar="FILE", help="write the report as HTML")
-    parser.add_argument("--pdf", metavar="FILE", help="write the report as PDF")
+    parser.add_argument("--words", metavar="N,N", help=help_text("--words"))
+    parser.add_argument("--out", metavar="FILE", help=help_text("report --out"))
+    parser.add_argument("--pdf", metavar="FILE", help=help_text("report --pdf"))
     parser.set_defaults(run=_run)
 
 

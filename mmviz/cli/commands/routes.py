@@ -14,6 +14,7 @@ from mmviz.cli.experiment_command import (
 from mmviz.cli.map_options import add_stack_options, chosen_layers, layer_numbers
 from mmviz.cli.options import check_number
 from mmviz.cli.progress_line import ProgressLine
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.minus_sign import signed_text
 
 if TYPE_CHECKING:
@@ -27,23 +28,9 @@ WINDOWS = 6
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = add_experiment(
-        commands,
-        "routes",
-        _run,
-        help="measure which route between modalities carries an answer",
-        description="Run a model on an image, a text and an audio clip, cut each route (what one modality, or the "
-        "answer token, reads from another) in each window of layers, and print how the answer's log-probability "
-        "changes beside the attention that the route has. Ctrl-C stops and prints the routes that were cut until "
-        "then. Files count layers from 0, the printed table from 1.",
-    )
+    parser = add_experiment(commands, "routes", _run)
     parser.add_argument(
-        "--windows",
-        type=int,
-        default=WINDOWS,
-        metavar="N",
-        help=f"windows that the layers of a stack are cut in, at most (default: {WINDOWS}); all layers together are "
-        "always one more",
+        "--windows", type=int, default=WINDOWS, metavar="N", help=help_text("routes --windows", windows=WINDOWS)
     )
     add_stack_options(parser, "routes")
 

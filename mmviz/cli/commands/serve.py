@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from mmviz.backends import LOOPBACK
 from mmviz.backends.openmp_wait_policy import set_thread_wait
 from mmviz.cli.listening import bound_sockets, check_tls, port
-from mmviz.cli.options import MODEL_HELP, add_tls_options, require_extra
+from mmviz.cli.options import add_tls_options, require_extra
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -30,37 +31,13 @@ _RUNS_GRACE = 30
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "serve",
-        help="run models for pages on other machines",
-        description="Run models as a service. `mmviz app --backend URL`, and `explain` and `audit`, send their runs to "
-        "it. Ctrl-C ends it, once the runs in progress are done.",
-    )
-    parser.add_argument(
-        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: this machine only)"
-    )
-    parser.add_argument("--port", type=port, default=8600, help="port to listen on (default: 8600)")
-    parser.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="file with the access token that clients must send; needed unless only this machine can reach the service",
-    )
-    parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP}, beside those of the catalogue")
-    parser.add_argument(
-        "--ray",
-        nargs="?",
-        const="local",
-        metavar="ADDRESS",
-        help="run the models with Ray Serve, on this machine or on the cluster at ADDRESS (auto: the local cluster)",
-    )
-    parser.add_argument(
-        "--replicas",
-        type=int,
-        nargs=2,
-        metavar=("FEWEST", "MOST"),
-        help="with --ray, scale between these numbers of replicas (default: 1 4)",
-    )
+    parser = commands.add_parser("serve", help=help_text("serve"), description=help_text("serve-description"))
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=help_text("serve --host"))
+    parser.add_argument("--port", type=port, default=8600, help=help_text("serve --port"))
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help=help_text("serve --token-file"))
+    parser.add_argument("--model", metavar="MODEL", help=help_text("serve --model"))
+    parser.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS", help=help_text("serve --ray"))
+    parser.add_argument("--replicas", type=int, nargs=2, metavar=("FEWEST", "MOST"), help=help_text("serve --replicas"))
     add_tls_options(parser)
     parser.set_defaults(run=_run)
 

@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    add_experiment(
-        commands,
-        "story",
-        _run,
-        help="tell the two to five steps that carry an answer",
-        description="Run a model on an image, a text and an audio clip, search for the routes that carry its answer "
-        "(what some tokens read from others, in which layers), and print each as a sentence, with what the answer's "
-        "log-probability loses if exactly that is cut. Ctrl-C stops and prints the steps that were confirmed until "
-        "then. Files count layers from 0, the printed sentences from 1.",
-    )
+    add_experiment(commands, "story", _run)
 
 
 def _run(options: argparse.Namespace) -> int:

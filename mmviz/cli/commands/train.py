@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.cli.options import check_folder, check_number, progress_bar, require_extra, stop_on_interrupt
+from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -22,35 +23,20 @@ STAGES = ("projections", "whole", "tokens")
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    parser = commands.add_parser(
-        "train",
-        help="train a model from scratch",
-        description="Train a model on generated scenes. Needs espeak-ng for the speech. Started again on the same "
-        "folder, it resumes where it stopped.",
-    )
-    parser.add_argument(
-        "--model", choices=MODELS, default="trio",
-        help="trio (default): the bundled model, some hours on a CPU; trio-reduced, crossmodal, bottleneck, late: the "
-        "fusions that are compared, on one budget; conv-attention: the small model of the lesson, about a minute",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write to (default: runs/MODEL)")
-    parser.add_argument(
-        "--stage", choices=(*STAGES, "all"), default="all", help="stage of trio to train (default: all)"
-    )
+    parser = commands.add_parser("train", help=help_text("train"), description=help_text("train-description"))
+    parser.add_argument("--model", choices=MODELS, default="trio", help=help_text("train --model"))  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=help_text("train --out"))
+    parser.add_argument("--stage", choices=(*STAGES, "all"), default="all", help=help_text("train --stage"))
     parser.add_argument(
         "--pairs", type=int, nargs=3, default=(36_000, 60_000, 84_000), metavar=("PROJECTIONS", "WHOLE", "TOKENS"),
-        help="pairs of a picture and a sound in each stage of trio (default: 36000 60000 84000)",
+        help=help_text("train --pairs"),
     )  # fmt: skip
-    parser.add_argument(
-        "--pictures", type=int, default=16_000, help="pictures whose features are kept on disk (default: 16000)"
-    )
-    parser.add_argument(
-        "--sounds", type=int, default=24_000, help="sounds whose features are kept on disk (default: 24000)"
-    )
-    parser.add_argument("--rate", type=float, help="peak learning rate (default: that of the stage)")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
-    parser.add_argument("--seed", type=int, default=1, help="random seed (default: 1)")
-    parser.add_argument("--device", default="auto", help="torch device (default: a GPU where there is one)")
+    parser.add_argument("--pictures", type=int, default=16_000, help=help_text("train --pictures"))
+    parser.add_argument("--sounds", type=int, default=24_000, help=help_text("train --sounds"))
+    parser.add_argument("--rate", type=float, help=help_text("train --rate"))
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=help_text("train --weights"))
+    parser.add_argument("--seed", type=int, default=1, help=help_text("train --seed"))
+    parser.add_argument("--device", default="auto", help=help_text("train --device"))
     defaults = {name: parser.get_default(name) for name in _TRIO_OPTIONS}
     parser.set_defaults(run=lambda options: _run(options, defaults))
 
@@ -203,4 +189,5 @@ def _voices() -> Any:
 
 
 def _print_progress(done: int, of: int) -> None:
-    print(f"\rSynthesising speech: {done} of {of}", end="" if done < of else "\n", file=sys.stderr, flush=True)
+    text = sentence("speech-progress", done=done, of=of)
+    print(f"\r{text}", end="" if done < of else "\n", file=sys.stderr, flush=True)

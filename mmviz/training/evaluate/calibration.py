@@ -47,7 +47,7 @@ class Calibration:
 
 
 def tables(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Returns the lines of the table as ``mmviz evaluate`` prints it, by group of trios."""
+    """Returns the lines of the table as ``mmviz evaluate`` prints it, by group of examples."""
     lines = [
         "| calibration | ECE | ECE uncalibrated | not sure | right where sure | right where not sure |",
         "|---|---|---|---|---|---|",

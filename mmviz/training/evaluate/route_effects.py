@@ -38,20 +38,20 @@ Drops = dict[Modality, float]
 
 @dataclass(frozen=True)
 class RouteScore:
-    """How the drops of the trios of one family are spread."""
+    """How the drops of the examples of one family are spread."""
 
     needed: tuple[str, ...]
     """The modalities that the question needs, the text included."""
-    trios: int
-    """Number of trios that count."""
+    examples: int
+    """Number of examples that count."""
     needed_rate: float
-    """Share of trios in which the needed modalities have at least `LEAST_NEEDED`."""
+    """Share of examples in which the needed modalities have at least `LEAST_NEEDED`."""
     idle_rate: float | None
-    """Share of trios in which the idle modality has less than `MOST_IDLE`; None where all are needed."""
+    """Share of examples in which the idle modality has less than `MOST_IDLE`; None where all are needed."""
     beside_text_rate: float | None
     """The same if the sum is that of image and audio alone, so that the large drop of the text hides nothing."""
     moved_rate: float
-    """Share of trios in which the drop of each needed modality is at least `LEAST_MOVED`."""
+    """Share of examples in which the drop of each needed modality is at least `LEAST_MOVED`."""
     needed_share: float
     """Mean share of the needed modalities together. An even share is their number over three."""
     drops: dict[str, float]
@@ -61,7 +61,7 @@ class RouteScore:
 def measure(backend: Backend, model: str, count: int, tick: Tick) -> dict[str, Any]:
     """Returns all figures that ``mmviz evaluate --routes`` prints, as plain values.
 
-    ``count``: trios for each family, as in training. Of each of three shuffles there are fewer.
+    ``count``: examples for each family, as in training. Of each of three shuffles there are fewer.
     """
     world = worlds()["unseen scenes"]
     shuffled = {
@@ -87,7 +87,7 @@ def measure(backend: Backend, model: str, count: int, tick: Tick) -> dict[str, A
 def drops_by_family(
     backend: Backend, model: str, world: World, seed: int, count: int, changes: tuple[Change, ...], tick: Tick
 ) -> dict[str, list[Drops]]:
-    """Returns the drops of each trio that counts, of ``count`` by family; all count where ``changes`` are given."""
+    """Returns the drops of each example that counts, of ``count`` by family; all count where ``changes`` are given."""
     sweep = tuple(ways_out(modality) for modality in INPUT_MODALITIES)
     by_family: dict[str, list[Drops]] = {}
     for family in FAMILIES:
@@ -109,22 +109,22 @@ def read_drops(record: AttentionRecord) -> Drops:
     return {modality: before - float(row[0]) for modality, row in zip(INPUT_MODALITIES, record.sweep, strict=True)}
 
 
-def score(family: str, trios: Sequence[Drops]) -> RouteScore:
-    """Returns how ``trios``, of which there is at least one, of ``family`` spread. Drops that are all 0 are even."""
+def score(family: str, examples: Sequence[Drops]) -> RouteScore:
+    """Returns how ``examples``, of which there is at least one, of ``family`` spread. Drops that are all 0 are even."""
     needed = [Modality.TEXT, *map(Modality, NEEDS[family])]
     idle = [modality for modality in INPUT_MODALITIES if modality not in needed]
-    shares = [_shares(drops, INPUT_MODALITIES) for drops in trios]
-    beside = [_shares(drops, (Modality.IMAGE, Modality.AUDIO)) for drops in trios]
+    shares = [_shares(drops, INPUT_MODALITIES) for drops in examples]
+    beside = [_shares(drops, (Modality.IMAGE, Modality.AUDIO)) for drops in examples]
     together = [sum(share[modality] for modality in needed) for share in shares]
     return RouteScore(
         needed=tuple(str(modality) for modality in INPUT_MODALITIES if modality in needed),
-        trios=len(trios),
+        examples=len(examples),
         needed_rate=float(np.mean([share >= LEAST_NEEDED for share in together])),
         idle_rate=_idle_rate(shares, idle),
         beside_text_rate=_idle_rate(beside, idle),
-        moved_rate=float(np.mean([all(drops[modality] >= LEAST_MOVED for modality in needed) for drops in trios])),
+        moved_rate=float(np.mean([all(drops[modality] >= LEAST_MOVED for modality in needed) for drops in examples])),
         needed_share=float(np.mean(together)),
-        drops={str(modality): float(np.mean([drops[modality] for drops in trios])) for modality in INPUT_MODALITIES},
+        drops={str(modality): float(np.mean([drops[modality] for drops in examples])) for modality in INPUT_MODALITIES},
     )
 
 
@@ -138,12 +138,12 @@ def _idle_rate(shares: Sequence[Drops], idle: Sequence[Modality]) -> float | Non
 
 
 def totals(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Returns each rate over the trios of all families together, of the idle one over those that have one."""
+    """Returns each rate over the examples of all families together, of the idle one over those that have one."""
     rates = {}
     for name in ("needed_rate", "idle_rate", "beside_text_rate", "moved_rate"):
-        rows = [(row[name], row["trios"]) for row in scores.values() if row[name] is not None]
-        values, trios = zip(*rows, strict=True)
-        rates[name] = float(np.average(values, weights=trios))
+        rows = [(row[name], row["examples"]) for row in scores.values() if row[name] is not None]
+        values, examples = zip(*rows, strict=True)
+        rates[name] = float(np.average(values, weights=examples))
     return rates
 
 
@@ -163,7 +163,7 @@ def balanced_share(scores: Mapping[str, Mapping[str, Any]]) -> float:
 def markdown(result: Mapping[str, Any]) -> str:
     """Returns the table as docs/model-card.md has it."""
     lines = [
-        f"{result['count']} trios a family, seed {result['seed']}, {result['machine']}, voices of "
+        f"{result['count']} examples a family, seed {result['seed']}, {result['machine']}, voices of "
         f"{' and '.join(result['voices'])}; shuffled weights: {result['shuffled count']} a family, seeds "
         f"{', '.join(map(str, result['shuffles']))}.", "",
         f"| family | idle | right | needed at least {LEAST_NEEDED} | idle below {MOST_IDLE} | and without the text | "
@@ -175,14 +175,14 @@ def markdown(result: Mapping[str, Any]) -> str:
         rates = [row[name] for name in ("needed_rate", "idle_rate", "beside_text_rate", "moved_rate")]
         drops = [row["drops"][modality] for modality in INPUT_MODALITIES]
         shares = [row["needed_share"], result["shuffled"][family]["needed_share"], len(row["needed"]) / 3]
-        cells = [idle, str(row["trios"]), *map(_cell, (*rates, *drops, *shares))]
+        cells = [idle, str(row["examples"]), *map(_cell, (*rates, *drops, *shares))]
         lines.append(f"| {family} | {' | '.join(cells)} |")
     every, control = result["families"], result["shuffled"]
-    trios = sum(row["trios"] for row in every.values())
+    examples = sum(row["examples"] for row in every.values())
     rates = [totals(every)[name] for name in ("needed_rate", "idle_rate", "beside_text_rate", "moved_rate")]
     cells = [*(f"**{_cell(rate)}**" for rate in rates), "", "", "",
              *map(_cell, (balanced_share(every), balanced_share(control), EVEN))]  # fmt: skip
-    return "\n".join([*lines, f"| **all** | | {trios} | {' | '.join(cells)} |"])
+    return "\n".join([*lines, f"| **all** | | {examples} | {' | '.join(cells)} |"])
 
 
 def _cell(value: float | None) -> str:
@@ -190,10 +190,10 @@ def _cell(value: float | None) -> str:
 
 
 def fewest(count: int) -> int:
-    """Returns the number of trios a family in each of the shuffles."""
+    """Returns the number of examples a family in each of the shuffles."""
     return max(LEAST_SHUFFLED, count // 5)
 
 
 def count_runs(count: int) -> int:
-    """Returns how many trios are run, for a progress bar."""
+    """Returns how many examples are run, for a progress bar."""
     return len(FAMILIES) * (count + len(SHUFFLES) * fewest(count))

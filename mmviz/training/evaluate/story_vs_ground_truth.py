@@ -1,4 +1,4 @@
-"""Whether the story of an answer is the question's own logic, on trios of the world, whose truth is known.
+"""Whether the story of an answer is the question's own logic, on examples of the world, whose truth is known.
 
 A story agrees if its steps read what the answer rests on: a moment of the spoken word, a patch of each thing that the
 question starts from or ends at. It is sound if nothing is told whose cut alone takes less than 0.1 nat, and every patch
@@ -31,10 +31,10 @@ HALF = 0.5
 
 @dataclass
 class FamilyStories:
-    """The stories of the trios of one family that were answered rightly."""
+    """The stories of the examples of one family that were answered rightly."""
 
-    trios: int = 0
-    """Number of those trios."""
+    examples: int = 0
+    """Number of those examples."""
     agreeing: int = 0
     """Stories whose steps are the question's own logic."""
     sound: int = 0
@@ -45,13 +45,13 @@ class FamilyStories:
     """The number of steps of each story."""
 
     def add(self, backend: Backend, model: str, case: Case) -> None:
-        """Judges the story of one trio, where ``model`` answers it rightly."""
+        """Judges the story of an example, where ``model`` answers it rightly."""
         request = Request(model, case.sample)
         (record,) = backend.run([request])
         if record.answers[0].label != case.question.answer:
             return
         story = measure_story(backend, request, record)
-        self.trios += 1
+        self.examples += 1
         self.agreeing += agrees(case, record, story)
         self.sound += is_sound(case, record, story)
         self.told += bool(story.steps)
@@ -123,9 +123,9 @@ def astray(case: Case, record: AttentionRecord, step: Step) -> Iterator[Token]:
 def judge_stories(
     backend: Backend, model: str, world: World, seed: int, count: int, tick: Callable[[str], None] = lambda family: None
 ) -> dict[str, FamilyStories]:
-    """Returns the judged stories of ``count`` trios of each family, by family, of those that are answered rightly.
+    """Returns the judged stories of ``count`` examples of each family, by family, of those that are answered rightly.
 
-    ``tick`` is called after each trio with its family.
+    ``tick`` is called after each example with its family.
     """
     by_family = {family: FamilyStories() for family in FAMILIES}
     for family, stories in by_family.items():
@@ -140,19 +140,21 @@ def markdown(by_family: dict[str, FamilyStories], seed: int) -> str:
     lines = [
         f"Seed {seed}.",
         "",
-        "| family | trios answered rightly | agree | sound | told | steps |",
+        "| family | examples answered rightly | agree | sound | told | steps |",
         "|---|---|---|---|---|---|",
     ]
     every = [*by_family.items(), ("**all**", _total(list(by_family.values())))]
     for family, stories in every:
-        shares = (getattr(stories, name) / max(1, stories.trios) for name in ("agreeing", "sound", "told"))
+        shares = (getattr(stories, name) / max(1, stories.examples) for name in ("agreeing", "sound", "told"))
         mean = float(np.mean(stories.steps)) if stories.steps else 0.0
-        lines.append(f"| {family} | {stories.trios} | " + " | ".join(f"{s:.2f}" for s in shares) + f" | {mean:.1f} |")
+        lines.append(
+            f"| {family} | {stories.examples} | " + " | ".join(f"{s:.2f}" for s in shares) + f" | {mean:.1f} |"
+        )
     return "\n".join(lines)
 
 
 def _total(some: Sequence[FamilyStories]) -> FamilyStories:
-    sums = {name: sum(getattr(each, name) for each in some) for name in ("trios", "agreeing", "sound", "told")}
+    sums = {name: sum(getattr(each, name) for each in some) for name in ("examples", "agreeing", "sound", "told")}
     return FamilyStories(**sums, steps=[steps for each in some for steps in each.steps])
 
 
