@@ -26,7 +26,7 @@ from mmviz.explain import Run, run_sample
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
-from mmviz.types import INPUT_MODALITIES
+from mmviz.types import ANSWER, INPUT_MODALITIES, AblateHead, CutRoute, Modality, ReplaceInput
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,8 @@ def measured(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[s
     first = f"{document['answer']} {document['probability']:.1%}, "
     sure = f"answer: {document['answer']} ({document['probability']:.1%})"
     assert (f"answer: not sure: {first}" if document["not_sure"] else sure) in printed
-    assert document["model"] == "trio" and document["changes"] == document["part"] == []
+    assert document["model"] == "trio" and document["part"] == []
+    assert bool(document["changes"]) == any(option in arguments for option in ("--ablate", "--cut"))
     return document, printed, progress
 
 
@@ -218,6 +219,19 @@ def test_compare_takes_another_model_and_a_control(tmp_path: Path, capsys: pytes
     ), "its sound has no counterpart"
 
 
+def test_compare_cuts_in_b_what_is_cut_in_a_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = [*INPUTS, "--ablate", "5:0", "--cut", "answer:audio"]
+    document, *_ = measured(["compare", *changed, "--other-cut", "text:image", "--other-drop", "image:mean"],
+                            tmp_path, capsys)  # fmt: skip
+    here = (AblateHead(5, 0), CutRoute(ANSWER, Modality.AUDIO))
+    there = (*here, CutRoute(Modality.TEXT, Modality.IMAGE), ReplaceInput(Modality.IMAGE, "mean"))
+    assert document["changes"] == list(map(str, here)) and document["other"]["changes"] == list(map(str, there))
+    answer = run_sample(FULL.sample(), changes=there).record.answers[0]
+    assert (document["other"]["answer"], document["other"]["probability"]) == (answer.label, answer.probability)
+    document, *_ = measured(["compare", *changed, "--other-control", "trained"], tmp_path, capsys)
+    assert document["other"]["changes"] == [] and len(document["changes"]) == 2
+
+
 def test_json_can_be_written_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*COMMANDS["effect"], "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -253,6 +267,10 @@ def test_options_that_name_nothing_are_refused(capsys: pytest.CaptureFixture[str
         (["compare", *INPUTS, "--other-control", "shuffled", "--method", "99:0"], "99:0 is no map or method"),
         (["methods", *INPUTS, "--head", "0:99"], "0:99 is no map or method"),
         (["routes", *INPUTS, "--windows", "0"], "--windows 0 is not possible"),
+        (["effect", *INPUTS, "--ablate", "5"], "--ablate '5' names nothing"),
+        (["explain", *INPUTS, "--cut", "text"], "--cut 'text' names nothing"),
+        (["lens", *INPUTS, "--drop", ""], "--drop '' names nothing"),
+        (["compare", *INPUTS, "--other-drop", "special"], "--other-drop 'special' names nothing"),
     ):
         assert main(arguments) == 2
         assert expected in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmviz.app.draft import EMPTY, Source, VideoFile
 from mmviz.app.operator_config import BUNDLED
 from mmviz.app.session_state import State
+from mmviz.io.change_text import write_changes
 from mmviz.types import Request
 
 UNNAMED = {"image": "picture.png", "video": "video.mp4", "audio": "sound.wav"}
@@ -16,7 +17,7 @@ UNNAMED = {"image": "picture.png", "video": "video.mp4", "audio": "sound.wav"}
 
 
 def table_command(state: State, request: Request, command: str, **options: str) -> str:
-    """Returns ``mmviz COMMAND`` for the inputs of the run on the screen, whose request is ``request``.
+    """Returns ``mmviz COMMAND`` for the inputs and the changes of the run on the screen, whose request is ``request``.
 
     Files have the names that the visitor gave them, or those of the example. ``options`` are further ones, by their
     names without dashes (``other_text`` for ``--other-text``).
@@ -30,6 +31,7 @@ def table_command(state: State, request: Request, command: str, **options: str) 
     if sample.audio is not None:
         words += _options("audio", _names(draft.audio, draft.audio_names, "audio"))
     words += _options("model", [request.model] if request.model != BUNDLED else [])
+    words += option_words(write_changes(request.changes).items())
     words += _options("words", [",".join(str(k + 1) for k in request.answer_part)] if request.answer_part else [])
     return shlex.join([*words, *option_words((*request.options, *options.items()))])
 

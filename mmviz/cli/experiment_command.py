@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from mmviz.cli.change_options import add_change_options, changes_of
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
@@ -62,6 +63,7 @@ def add_experiment(
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
     )
@@ -125,9 +127,9 @@ def make_run(options: argparse.Namespace, stop: Stop, relevance: bool = False) -
 
 
 def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = False) -> Run:
-    """Returns the run of the inputs and the model that the options name.
+    """Returns the run of the inputs and the model that the options name, with their changes.
 
-    Raises ``KeyboardInterrupt`` where it was stopped.
+    Raises ``KeyboardInterrupt`` where it was stopped, ``MmvizError`` (``option-changes``).
     """
     from mmviz.explain import run_sample
     from mmviz.inputs import make_sample
@@ -135,8 +137,8 @@ def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = Fal
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     try:
         return run_sample(
-            sample, model=options.model, backend=backend_from(options), relevance=relevance,
-            options=prompt_settings(options), stop=stop,
+            sample, model=options.model, backend=backend_from(options), changes=changes_of(options),
+            relevance=relevance, options=prompt_settings(options), stop=stop,
         )  # fmt: skip
     except MmvizError as error:
         if error.code == "run-stopped":

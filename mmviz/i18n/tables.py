@@ -10,7 +10,6 @@ TABLES: dict[str, str] = {
     "table-json-help": "The rows of this table with all digits, what holds for all of them, and the command that makes "
     "it again.",
     "table-again": "The same by command:",
-    "table-changes": "The command runs the model as it is, without the changes of this run: {changes}",
     # time
     "experiment-left": "Measuring: {done} of {of} batches, {seconds:.0f} s, about {left} left",
     "experiment-most": "Measuring: {seconds:.0f} s of at most about {most}",
@@ -75,8 +74,8 @@ TABLE_SENTENCES: dict[str, str] = {
     "answer-none": "{model} gives no answer to this input, and this measures what an answer depends on. Choose a model "
     "that has answers, or writes them.",
     "methods-run-long": "This run is too long for methods that need all its weights. Give a shorter input.",
-    "compare-none": "Name what to compare with: --other, --other-image, --other-text, --other-audio or "
-    "--other-control.",
+    "compare-none": "Name what to compare with: --other, --other-image, --other-text, --other-audio, --other-control, "
+    "--other-cut or --other-drop.",
     "compare-token-alone": "{token} has no counterpart in B. Choose another token with --token.",
     "compare-token-range": "--token {token} is not possible. Give a number from 0 to {most}.",
 }

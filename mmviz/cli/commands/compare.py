@@ -6,11 +6,13 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.change_options import read_option
 from mmviz.cli.experiment_command import Measured, Printed, add_experiment, run_experiment
 from mmviz.cli.options import backend_from
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.io.change_text import CONTROLS, read_cuts, read_removals, with_control
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from mmviz.report.result_table import ExperimentTable
     from mmviz.types import Change, MapRef, Sample
 
-Control = Literal["trained", "shuffled", "uniform"]
+OTHERS = (
+    "other", "other_image", "other_text", "other_audio", "other_control", "other_cut", "other_drop"
+)  # fmt: skip
+"""The options for B, of which one is needed."""
 MOST_PRINTED = 12
 """Tokens that are printed, those that differ most; the files hold all."""
 
@@ -33,15 +38,21 @@ def add(commands: Any) -> None:
         _run,
         help="compare two models, or two inputs, under one method",
         description="Run a model on an image, a text and an audio clip (A), then another model, or the same on other "
-        "inputs or with its weights shuffled (B), and print what the answer token attends to in A, in B, and the "
-        "difference. What is not given for B is as in A.",
+        "inputs or changed (B), and print what the answer token attends to in A, in B, and the difference. What is "
+        "not given for B is as in A.",
     )
     parser.add_argument("--other", metavar="MODEL", help="the model of B")
     parser.add_argument("--other-image", metavar="FILE", help="the image of B; '' for none")
     parser.add_argument("--other-text", metavar="TEXT", help="the question of B; '' for none")
     parser.add_argument("--other-audio", metavar="FILE", help="the sound of B; '' for none")
     parser.add_argument(
-        "--other-control", choices=get_args(Control), help="B with shuffled weights, or with uniform attention"
+        "--other-control",
+        choices=list(CONTROLS),
+        help="B with shuffled weights, with uniform attention, or as it was trained, without any change",
+    )
+    parser.add_argument("--other-cut", metavar="ROUTES", help="B with these routes cut in addition, as in --cut")
+    parser.add_argument(
+        "--other-drop", metavar="MODALITIES", help="B without these modalities in addition, as in --drop"
     )
     parser.add_argument(
         "--method",
@@ -56,9 +67,9 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    others = (options.other, options.other_image, options.other_text, options.other_audio, options.other_control)
-    if all(other is None for other in others):
+    if all(getattr(options, other) is None for other in OTHERS):
         raise MmvizError("compare-none")
+    _further_changes(options)  # refuses what cannot be read before the work
     return run_experiment(
         options,
         lambda run, stop: _measure(options, run, stop),
@@ -99,24 +110,32 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     from mmviz.explain import Run
     from mmviz.types import ShuffleWeights, UniformAttention
 
-    changes: dict[Control | None, tuple[Change, ...]] = {
-        "shuffled": (ShuffleWeights(1),), "uniform": (UniformAttention(),)
-    }  # fmt: skip
     backend = run.backend
     request = replace(run.rerun_request(), answer=(), answer_part=())  # B writes an answer of its own
+    changes = request.changes
     if options.other:
         chosen = argparse.Namespace(**{**vars(options), "model": options.other})
         backend = chosen_backend(backend_from(chosen), options.other)
         request = replace(request, model=options.other, pairs=())
+        # its heads and routes are not those of A
+        changes = tuple(change for change in changes if isinstance(change, ShuffleWeights | UniformAttention))
     sample = _other_sample(options, run.sample)
     if sample is not None:
         request = replace(request, sample=sample)
-    request = replace(request, changes=changes.get(options.other_control, ()))
-    if options.other_control == "uniform":  # uniform attention has no gradient
+    if options.other_control:
+        changes = with_control(changes, options.other_control)
+    request = replace(request, changes=(*changes, *_further_changes(options)))
+    if UniformAttention() in request.changes:  # it has no gradient
         request = replace(request, relevance=False, depends_on=False)
     assert backend is not None
     records = backend.run([request], stop=stop)
     return Run(request.sample, records[0], backend, request) if records else None
+
+
+def _further_changes(options: argparse.Namespace) -> tuple[Change, ...]:
+    """Returns what is changed in B alone, beside the control. Raises ``MmvizError`` (``option-changes``)."""
+    cuts = read_option("--other-cut", options.other_cut, read_cuts)
+    return (*cuts, *read_option("--other-drop", options.other_drop, read_removals))
 
 
 def _other_sample(options: argparse.Namespace, sample: Sample) -> Sample | None:

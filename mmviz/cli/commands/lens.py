@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.change_options import add_change_options, changes_of
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
@@ -35,6 +36,7 @@ def add(commands: Any) -> None:
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer it is about, from 1; the first of them counts"
     )
@@ -55,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     backend = chosen_backend(backend_from(options), options.model)
     settings = tuple(prompt_settings(options).items())
-    request = Request(options.model, sample, answer_part=words, options=settings)
+    request = Request(options.model, sample, changes_of(options), answer_part=words, options=settings)
     with stop_on_interrupt() as stop:
         records = backend.run(lens_requests(request), stop=stop)
     lens = read_lens(records)

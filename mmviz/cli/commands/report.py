@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmviz.cli.change_options import add_change_options
 from mmviz.cli.experiment_command import make_run
 from mmviz.cli.options import (
     add_input_options,
@@ -35,6 +36,7 @@ def add(commands: Any) -> None:
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
     )
