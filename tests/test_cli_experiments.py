@@ -17,7 +17,9 @@ from app_page import FULL, short_curves
 from mmviz.analysis.attributions import attributions, modality_shares
 from mmviz.analysis.comparison import pair_tokens
 from mmviz.analysis.head_profiles import all_heads, head_profiles
+from mmviz.analysis.similarity import REDUNDANT, redundant_heads
 from mmviz.cli import main, progress_line
+from mmviz.cli.commands.heads import MOST_PRINTED
 from mmviz.experiments.faithfulness import measure_faithfulness
 from mmviz.experiments.head_ablation import CHUNK, measure_head_ablation
 from mmviz.experiments.modality_shapley import measure_modality_effect
@@ -26,7 +28,7 @@ from mmviz.explain import Run, run_sample
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
-from mmviz.types import ANSWER, INPUT_MODALITIES, AblateHead, CutRoute, Modality, ReplaceInput
+from mmviz.types import ANSWER, INPUT_MODALITIES, AblateHead, CutRoute, Modality, ReplaceInput, UniformAttention
 
 pytestmark = pytest.mark.slow
 
@@ -47,10 +49,12 @@ def full_run() -> Run:
     return run_sample(FULL.sample())
 
 
-def measured(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str, str]:
+def measured(
+    arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str], name: str = ""
+) -> tuple[dict[str, Any], str, str]:
     """Runs a command that must succeed; returns its JSON, and what it printed to the two streams.
 
-    Its CSV must hold the same values.
+    Its CSV must hold the same values as the list ``name``, by default called as the command.
     """
     files = {kind: folder / f"{arguments[0]}.{kind}" for kind in ("json", "csv")}
     written = [*arguments, "--json", str(files["json"]), "--csv", str(files["csv"])]
@@ -59,33 +63,34 @@ def measured(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[s
     document: dict[str, Any] = json.loads(files["json"].read_text("utf-8"))
     assert document["command"] == shlex.join(["mmviz", *written]) and document["command"] in printed
     lines = list(csv.DictReader(files["csv"].open(newline="", encoding="utf-8")))
-    rows = document[arguments[0]]
+    rows = document[name or arguments[0]]
     assert len(lines) == len(rows) > 0
     for line, row in zip(lines, rows, strict=True):
         assert list(line) == list(row)
-        for name, value in row.items():
+        for column, value in row.items():
             if isinstance(value, bool):
-                assert line[name] == str(value).lower()
+                assert line[column] == str(value).lower()
             elif isinstance(value, int | float):
-                assert float(line[name]) == value
+                assert float(line[column]) == value
             elif value is None:
-                assert line[name] == ""
+                assert line[column] == ""
             elif isinstance(value, list):
-                assert line[name] == " ".join(map(str, value))
+                assert line[column] == " ".join(map(str, value))
             else:
-                assert line[name].removeprefix("'") == value
+                assert line[column].removeprefix("'") == value
     assert all(text in printed for text in document["verdict"]) and document["verdict"]
     first = f"{document['answer']} {document['probability']:.1%}, "
     sure = f"answer: {document['answer']} ({document['probability']:.1%})"
     assert (f"answer: not sure: {first}" if document["not_sure"] else sure) in printed
     assert document["model"] == "trio" and document["part"] == []
-    assert bool(document["changes"]) == any(option in arguments for option in ("--ablate", "--cut"))
+    assert bool(document["changes"]) == any(option in arguments for option in ("--ablate", "--cut", "--control"))
     return document, printed, progress
 
 
 def test_effect_is_that_of_the_library(full_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     subsets = tmp_path / "subsets.csv"
-    document, printed, _ = measured([*COMMANDS["effect"], "--subsets-csv", str(subsets)], tmp_path, capsys)
+    files = ["--subsets-csv", str(subsets), "--interactions-csv", str(tmp_path / "pairs.csv")]
+    document, printed, _ = measured([*COMMANDS["effect"], *files], tmp_path, capsys)
     assert full_run.backend is not None
     effect = measure_modality_effect(full_run.backend, full_run.rerun_request())
     assert effect is not None
@@ -104,6 +109,10 @@ def test_effect_is_that_of_the_library(full_run: Run, tmp_path: Path, capsys: py
         pair = frozenset(modality for modality in INPUT_MODALITIES if str(modality) in entry["modalities"])
         assert entry["nats"] == pytest.approx(expected.pop(pair), abs=1e-5)
     assert not expected
+    pairs = list(csv.DictReader((tmp_path / "pairs.csv").open(newline="")))
+    assert [(line["modalities"].split(), float(line["nats"])) for line in pairs] == [
+        (entry["modalities"], entry["nats"]) for entry in document["interactions"]
+    ]
     lines = list(csv.DictReader(subsets.open(newline="")))
     assert [(line["image"], line["text"], line["audio"]) for line in lines][:: len(lines) - 1] == [
         ("true",) * 3, ("false",) * 3
@@ -137,6 +146,25 @@ def test_heads_are_those_of_the_library(full_run: Run, tmp_path: Path, capsys: p
     assert signed_text(rows[0]["effect"]) in printed
     batches = -(-len(rows) // CHUNK)
     assert f"of {batches} batches" in progress
+
+
+def test_redundant_heads_are_those_of_the_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*COMMANDS["heads"], "--redundant", "--control", "uniform"]  # as trained, no two heads are alike
+    document, printed, _ = measured(arguments, tmp_path, capsys, "redundant")
+    record = run_sample(FULL.sample(), changes=(UniformAttention(),)).record
+    pairs = redundant_heads(record)
+    assert len(document["redundant"]) == len(pairs) and document["below"] == REDUNDANT
+    for row, (first, second, distance) in zip(document["redundant"], pairs, strict=True):
+        for (number, head), start in ((first, ""), (second, "other_")):
+            attn_map = record.maps[number]
+            assert row[f"{start}map"] == str(record.map_ref(number, head))
+            assert (row[f"{start}layer"], row[f"{start}head"]) == (attn_map.layer, head)
+            assert (row[f"{start}stack"], row[f"{start}module"]) == (attn_map.stack, attn_map.name)
+        assert row["distance"] == pytest.approx(distance, abs=1e-9)
+    of_fusion = sum(attn_map.heads for attn_map in record.maps if attn_map.stack == record.default_stack)
+    assert len(pairs) >= of_fusion * (of_fusion - 1) // 2, "every two heads of the fusion are alike"
+    lines = [line.split() for line in printed.splitlines() if line.endswith("0.000")]
+    assert len(lines) == MOST_PRINTED
 
 
 def test_routes_are_those_of_the_library(full_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,6 +225,9 @@ def test_compare_is_the_difference_of_two_runs(
         has_both = None not in (row["a"], row["b"])
         assert row["a_minus_b"] == (row["a"] - row["b"] if has_both else None) and row.keys() > PLACES
     assert document["other"]["answer"] == other.record.answers[0].label
+    first = full_run.record.answers[0]
+    (there,) = (answer.probability for answer in other.record.answers if answer.label == first.label)
+    assert document["answer_change"] == pytest.approx(np.log(there / first.probability), abs=1e-5)
     sums = {entry["modality"]: entry["a"] for entry in document["by_modality"]}
     expected = full_run.modality_matrix()
     assert sum(value for value in sums.values() if value) == pytest.approx(1, abs=1e-5) and expected.keys

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmviz.app.draft import EMPTY, Source, VideoFile
 from mmviz.app.operator_config import BUNDLED
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.app.session_state import State
 from mmviz.io.change_text import write_changes
-from mmviz.types import Request
+from mmviz.types import Change, Request
 
 UNNAMED = {"image": "picture.png", "video": "video.mp4", "audio": "sound.wav"}
 """What stands for a file whose name is not known: that of a photo, a recording, or a run from a file."""
@@ -34,6 +35,16 @@ def table_command(state: State, request: Request, command: str, **options: str) 
     words += option_words(write_changes(request.changes).items())
     words += _options("words", [",".join(str(k + 1) for k in request.answer_part)] if request.answer_part else [])
     return shlex.join([*words, *option_words((*request.options, *options.items()))])
+
+
+def compare_command(state: State, request: Request, a: SelectionView, changes: Sequence[Change]) -> str:
+    """Returns the command that compares what is selected in ``a`` with the same run under further ``changes``."""
+    selection = a.selection
+    options = {f"other_{name}": text for name, text in write_changes(changes).items()}
+    options |= {
+        "method": str(selection.map_ref), "direction": selection.direction, "token": str(selection.tokens[0])
+    }  # fmt: skip
+    return table_command(state, request, "compare", **options)
 
 
 def option_words(options: Iterable[tuple[str, str | int]]) -> list[str]:

@@ -22,6 +22,9 @@ TABLES: dict[str, str] = {
     "by one.",
     # printed tables
     "heads-printed": "{title}, the {shown} of {of} that the answer needs most",
+    "redundant-column-head": "head",
+    "redundant-column-other": "like",
+    "redundant-column-distance": "distance",
     "methods-title": "How much better than random orders each method finds the tokens that matter",
     "methods-column-method": "method",
     "methods-column-score": "over chance",

@@ -9,12 +9,12 @@ from mmviz.i18n.page import say
 from mmviz.report.result_table import ExperimentTable
 
 
-def table_downloads(table: ExperimentTable) -> None:
+def table_downloads(table: ExperimentTable, key: str | None = None) -> None:
     """Draws buttons for the table as CSV and JSON, and the command that makes it again.
 
-    The keys of the buttons begin with the table's name.
+    The keys of the buttons begin with ``key``, by default the table's name.
     """
-    downloads(table.name, table.to_csv(), table.to_json(), table.command)
+    downloads(table.name, table.to_csv(), table.to_json(), table.command, key=key)
 
 
 def downloads(

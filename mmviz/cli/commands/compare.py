@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OTHERS = (
     "other", "other_image", "other_text", "other_audio", "other_control", "other_cut", "other_drop"
 )  # fmt: skip
-"""The options for B, of which one is needed."""
+"""The options for B, of which one is needed. The last two change the run of A, whose written answer they keep."""
 MOST_PRINTED = 12
 """Tokens that are printed, those that differ most; the files hold all."""
 
@@ -111,7 +111,9 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     from mmviz.types import ShuffleWeights, UniformAttention
 
     backend = run.backend
-    request = replace(run.rerun_request(), answer=(), answer_part=())  # B writes an answer of its own
+    request = run.rerun_request()
+    if any(getattr(options, other) is not None for other in OTHERS[:-2]):
+        request = replace(request, answer=(), answer_part=())  # B writes an answer of its own
     changes = request.changes
     if options.other:
         chosen = argparse.Namespace(**{**vars(options), "model": options.other})

@@ -34,17 +34,23 @@ def add(commands: Any) -> None:
         "print how the answer's log-probability changes, and what the head attends to. Ctrl-C stops and prints the "
         "heads that were ablated until then. Files count layers and heads from 0, the printed table from 1.",
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--edges",
         metavar="REF",
         help="mask the queries and keys of one head instead, such as 5:2 (layer and head from 0), and print those that "
         "carry its effect",
     )
+    instead.add_argument(
+        "--redundant", action="store_true", help="name the pairs of heads that attend almost alike instead"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
-    measure = _measure_edges if options.edges else _measure
-    return run_experiment(options, lambda run, stop: measure(options, run, stop))
+    measure = _measure_edges if options.edges else _compare_heads if options.redundant else _measure
+    return run_experiment(
+        options, lambda run, stop: measure(options, run, stop), of_answer=not options.redundant
+    )  # fmt: skip
 
 
 def _measure_edges(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
@@ -75,6 +81,25 @@ def _measure_edges(options: argparse.Namespace, run: Run, stop: Stop) -> Measure
         rows.append([*edge_names(record, edges, edge), *numbers])
     printed = [Printed(rows, say("edges-title", head=head_name(record, number, ref.head)))] if rows[1:] else []
     return Measured(edge_table(edges, request, record, options.command_line), printed)
+
+
+def _compare_heads(options: argparse.Namespace, run: Run, stop: Stop) -> Measured:
+    from mmviz.analysis.head_profiles import all_heads
+    from mmviz.analysis.similarity import MAX_COMPARED, redundant_heads
+    from mmviz.i18n.page import say
+    from mmviz.report.heads_table import head_name, redundant_table
+
+    record = run.record
+    if record.is_long:
+        raise MmvizError("methods-run-long")
+    pairs = None if len(all_heads(record)) > MAX_COMPARED else redundant_heads(record)
+    rows = [[say(f"redundant-column-{column}") for column in ("head", "other", "distance")]]
+    rows += [
+        [head_name(record, *first), head_name(record, *second), f"{distance:.3f}"]
+        for first, second, distance in (pairs or ())[:MOST_PRINTED]
+    ]
+    table = redundant_table(run.rerun_request(), record, pairs, options.command_line)
+    return Measured(table, [Printed(rows)] if pairs else [])
 
 
 def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
