@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -209,7 +210,12 @@ def test_methods_are_those_of_the_library(
 def test_compare_is_the_difference_of_two_runs(
     full_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document, printed, _ = measured(COMMANDS["compare"], tmp_path, capsys)
+    document, printed, progress = measured(COMMANDS["compare"], tmp_path, capsys)
+    steps = progress.splitlines()
+    of = int(re.search(r"layer \d+ of (\d+)", progress)[1])  # type: ignore[index]
+    assert steps.count(sentence("run-layers", done=1, of=of)) <= 2 and "batches" in steps[-1]
+    whole = [step for step in steps if step.startswith(sentence("run-layers", done=of, of=of))]
+    assert len(whole) == 2, "each of the two runs is shown to its end"
     sample = FULL.sample()
     other = run_sample(type(sample)(sample.image, OTHER_TEXT, sample.audio))
     a, b = full_run.attention(), other.attention()
@@ -343,6 +349,31 @@ def test_ctrl_c_keeps_what_was_measured(
     done = len(document[command])
     assert 0 < done < document["planned"] and sentence("measure-stopped", done=done, of=document["planned"]) in err
     assert document["verdict"][0] in out
+
+
+def test_the_rest_of_a_run_is_estimated_without_the_loading_of_its_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([100.0, 110.0, 120.0])  # whatever was before
+    monkeypatch.setattr(progress_line.time, "monotonic", lambda: next(seconds))
+    line = progress_line.RunLine("layers")
+    line(2, 6)  # an encoder of two layers whose output was kept
+    line(4, 6)
+    line(6, 6)
+    line.end()
+    left = sentence("run-left", left=say("seconds", count=10))  # two layers took 10 s, and two are left
+    expected = [sentence("run-layers", done=2, of=6), sentence("run-layers", done=4, of=6) + left]
+    assert (
+        capsys.readouterr().err
+        == "".join(f"\r{text}" for text in [*expected, sentence("run-layers", done=6, of=6)]) + "\n"
+    )
+
+
+def test_the_lens_shows_how_far_its_run_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lens", *INPUTS]) == 0
+    progress = capsys.readouterr().err
+    of = int(re.search(r"layer \d+ of (\d+)", progress)[1])  # type: ignore[index]
+    assert sentence("run-layers", done=of, of=of) in progress and progress.endswith("\n")
 
 
 def test_a_written_estimate_stands_before_the_work(full_run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,6 +20,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
+from mmviz.cli.progress_line import reported_run
 from mmviz.experiments.removals import Baseline
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.write_file import write_file
@@ -86,18 +88,20 @@ def add_baseline(parser: argparse.ArgumentParser, what: str) -> None:
 
 def run_experiment(
     options: argparse.Namespace, measure: Callable[[Run, Stop], Measured | None], further: Sequence[str] = (),
-    relevance: bool = False, of_answer: bool = True,
+    relevance: bool = False, of_answer: bool = True, shows_run: bool = False,
 ) -> int:  # fmt: skip
     """Makes the run that the options ask for, measures it, writes the files, prints the table, and returns 0.
 
     ``measure`` returns None where it was stopped without a result. ``further`` names further options for CSV files;
-    ``relevance`` is as in `mmviz.types.Request`; ``of_answer``: it measures an answer, not attention alone.
+    ``relevance`` is as in `mmviz.types.Request`; ``of_answer``: it measures an answer, not attention alone;
+    ``shows_run``: the progress of the run itself is printed, for an experiment that is little more than it.
     Raises ``KeyboardInterrupt`` after a stop without a result; ``MmvizError`` for a model without the answer that it
     measures (``answer-none``), and for a file that cannot be written, after the table is printed.
     """
     check_outputs(options, ("json", "csv", *further))
     with stop_on_interrupt() as stop:
-        run = make_run(options, stop, relevance)
+        with reported_run() if shows_run else nullcontext():
+            run = make_run(options, stop, relevance)
         if of_answer:
             best_answer(run.record)
         measured = measure(run, stop)

@@ -69,6 +69,9 @@ TABLE_SENTENCES: dict[str, str] = {
     # what the commands print
     "measure-most": "Measuring {variants} variants of the inputs or the model, at most about {most}.",
     "measure-progress": "{done} of {of} batches, about {left} left",
+    "run-layers": "Running the model: layer {done} of {of}",
+    "run-words": "Writing the answer: word {done} of at most {of}",
+    "run-left": ", about {left} left",
     "measure-done": "{done} of {of} batches, {seconds:.0f} s",
     "measure-stopped": "Stopped. Below is what was measured until then: {done} of {of}.",
     "measure-answer": "answer: {answer} ({probability:.1%})",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmviz.cli.change_options import read_option
 from mmviz.cli.experiment_command import Measured, Printed, add_experiment, run_experiment
 from mmviz.cli.options import backend_from
+from mmviz.cli.progress_line import reported_run
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.change_text import CONTROLS, read_cuts, read_removals, with_control
 from mmviz.types import MmvizError
@@ -75,6 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         lambda run, stop: _measure(options, run, stop),
         relevance=bool(options.method) and options.method.endswith("relevance"),
         of_answer=False,
+        shows_run=True,
     )
 
 
@@ -130,7 +132,8 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     if UniformAttention() in request.changes:  # it has no gradient
         request = replace(request, relevance=False, depends_on=False)
     assert backend is not None
-    records = backend.run([request], stop=stop)
+    with reported_run():
+        records = backend.run([request], stop=stop)
     return Run(request.sample, records[0], backend, request) if records else None
 
 

@@ -17,6 +17,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
+from mmviz.cli.progress_line import reported_run
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.io.write_file import write_file
@@ -58,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     backend = chosen_backend(backend_from(options), options.model)
     settings = tuple(prompt_settings(options).items())
     request = Request(options.model, sample, changes_of(options), answer_part=words, options=settings)
-    with stop_on_interrupt() as stop:
+    with stop_on_interrupt() as stop, reported_run():
         records = backend.run(lens_requests(request), stop=stop)
     lens = read_lens(records)
     if lens is None:

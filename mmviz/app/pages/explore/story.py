@@ -50,8 +50,8 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
         with st.container(key="story-strip"):
             page_elements.heading(say("story"), join_sentences([say("story-help"), say("story-recorded")]))
             _cards(run, run.record, recorded)
-            if run.request is not None:
-                _downloads(state, run.request, run.record, recorded)
+        if run.request is not None:
+            _downloads(state, run.request, run.record, recorded)
         return
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
@@ -77,7 +77,8 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
                 run_links.keep_trace(state, word, trace)
         if trace is not None and trace.story is not None:
             _cards(run, record, trace.story)
-            _downloads(state, request, record, trace.story)
+    if trace is not None and trace.story is not None:
+        _downloads(state, request, record, trace.story)
 
 
 def told_story(state: State, record: AttentionRecord) -> Story | None:
@@ -144,7 +145,7 @@ def _cards(run: Run, record: AttentionRecord, story: Story) -> None:
 
 
 def _downloads(state: State, request: Request, record: AttentionRecord, story: Story) -> None:
-    """Draws the story as a table, in a popover, so that the strip stays short."""
+    """Draws the story as a table, in a popover below the strip, which stays on the first screen."""
     with st.popover(say("story-table"), help=say("story-table-help"), key="story-table", type="tertiary"):
         table_downloads(story_table(request, record, story, table_command(state, request, "story")))
 
