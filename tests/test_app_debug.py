@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from mmviz.app import session_state as state
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug import heads
 from mmviz.backends.local import LocalBackend
+from mmviz.cli import _parser
 from mmviz.experiments.head_ablation import HeadEffect, measure_head_ablation
 from mmviz.explain import run_sample
 from mmviz.i18n.page import say
@@ -99,8 +101,13 @@ def test_an_input_removed_or_replaced_changes_the_answer_as_a_run_without_it(eff
     cards = [element.proto.body for element in page.html if "class='method-card'" in element.proto.body]
     legends = [re.findall(r"<div role='img' aria-label='([^']*)'", card)[-1] for card in cards]
     assert len(legends) == 2 and len(set(legends)) == 1, "before and after have one scale"
+    (command,) = (block.value for block in page.code if block.value.startswith("mmviz compare"))
+    assert {"perturb-csv", "perturb-json"} <= {button.key for button in page.download_button}
+    options = _parser().parse_args(shlex.split(command)[1:])
+    assert (options.other_drop, options.token, options.direction) == ("audio", 0, "from")
     other = next(example for example in EXAMPLES if example.audio and example is not FIRST)
     page = choose(page, "perturb-audio", other.id)
+    assert not any(block.value.startswith("mmviz compare") for block in page.code)
     (swapped,) = LocalBackend("cpu").run([Request("trio", replace(FIRST.sample(), audio=other.sample().audio))])
     assert swapped.answers[0].label in verdict(page)
     assert percents(verdict(page))[-1] == pytest.approx(100 * swapped.answers[0].probability, abs=0.051)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shlex
 import sys
+from pathlib import Path
 
 import app_page
 import pytest
@@ -14,8 +17,10 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.app import chosen_routes
 from mmviz.backends.local import LocalBackend
+from mmviz.cli import main
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.route_cut import LayerWindow, measure_routes
+from mmviz.explain import Run
 from mmviz.figures.signed_colours import signed
 from mmviz.i18n.page import say
 from mmviz.report.routes_table import routes_sentences
@@ -118,7 +123,10 @@ def test_a_window_of_layers_is_cut_alone_and_has_its_own_shares(routed_page: App
     assert shown(page)[1] == ("seen", pytest.approx(100 / (1 + math.exp(-1)), abs=0.051)), "it is not read there"
 
 
-def test_the_bundled_model_without_a_route_answers_as_the_library_says() -> None:
+def test_the_bundled_model_without_a_route_answers_as_the_library_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(FIRST.image, Path)
     page = routes_page()
     backend, request = LocalBackend("cpu"), Request("trio", FIRST.sample())
     (record,) = backend.run([request])
@@ -138,6 +146,20 @@ def test_the_bundled_model_without_a_route_answers_as_the_library_says() -> None
     page = settled(run(page))
     (cut,) = backend.run([Request("trio", FIRST.sample(), (chosen.cut,))])
     assert shown(page)[1] == (cut.answers[0].label, pytest.approx(100 * cut.answers[0].probability, abs=0.051))
+
+    files = {button.key for button in page.get("download_button")}
+    assert files >= {f"{table}-{kind}" for table in ("routes-cut", "interactions") for kind in ("csv", "json")}
+    (command,) = (block.value for block in page.code if block.value.startswith("mmviz compare"))
+    monkeypatch.chdir(FIRST.image.parent)
+    assert main([*shlex.split(command)[1:], "--json", str(tmp_path / "cut.json")]) == 0
+    document = json.loads((tmp_path / "cut.json").read_text())
+    assert (document["other"]["answer"], document["other"]["probability"]) == (
+        cut.answers[0].label, pytest.approx(cut.answers[0].probability, abs=1e-6)
+    )  # fmt: skip
+    (there,) = (answer.probability for answer in cut.answers if answer.label == record.answers[0].label)
+    assert document["answer_change"] == pytest.approx(math.log(there / record.answers[0].probability), abs=1e-5)
+    expected = Run(FIRST.sample(), cut).attention()
+    assert [row["b"] for row in document["compare"]] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_the_form_is_run_with_the_cuts_and_again_without_them() -> None:

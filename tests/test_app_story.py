@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from mmviz.app import session_state as state
 from mmviz.app.pages.explore import story as story_page
 from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects, unlike_routes
 from mmviz.app.pages.explore.story import told_story
+from mmviz.cli import _parser
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.story import Story
 from mmviz.i18n.page import say
@@ -88,6 +90,10 @@ def test_a_recorded_run_has_its_story_on_the_first_view() -> None:
     assert "mmvizScrollToViewer" not in markup(page), "the page opens at its top"
     assert_told(page, story)
     assert now(page).experiments == {}
+    assert {"story-csv", "story-json"} <= {button.key for button in page.download_button}
+    (command,) = (block.value for block in page.code)
+    options = _parser().parse_args(shlex.split(command)[1:])
+    assert command.startswith("mmviz story") and options.text == SPOKEN.question
     other = next(example for example in EXAMPLES if example.id == "there")
     press(page, f"example-{other.id}")
     told = resources.recorded_story(record_of(page))

@@ -14,6 +14,7 @@ import pytest
 from app_page import image_bytes, wav
 
 from mmviz.cli import average, main
+from mmviz.cli.options import backend_with
 from mmviz.experiments import example_measurements
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
@@ -120,6 +121,13 @@ def test_two_checkpoints(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     document = json.loads(capsys.readouterr().out)
     assert {*document} >= {"routes", "maps", "answers", "left_out", "other"} and not document["left_out"]
     assert document["maps"][0]["module"] == "layers.1" and len(document["answers"]) == 3
+
+
+def test_models_of_this_machine_share_a_backend() -> None:
+    """Each backend loads the catalogue's models for their cards, so that comparing two of them loaded trio twice."""
+    backend, is_trained = backend_with(None, "trio")
+    other, _ = backend_with(None, "trio-reduced")
+    assert other is backend and is_trained
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")

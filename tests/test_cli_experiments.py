@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -17,7 +18,9 @@ from app_page import FULL, short_curves
 from mmviz.analysis.attributions import attributions, modality_shares
 from mmviz.analysis.comparison import pair_tokens
 from mmviz.analysis.head_profiles import all_heads, head_profiles
+from mmviz.analysis.similarity import REDUNDANT, redundant_heads
 from mmviz.cli import main, progress_line
+from mmviz.cli.commands.heads import MOST_PRINTED
 from mmviz.experiments.faithfulness import measure_faithfulness
 from mmviz.experiments.head_ablation import CHUNK, measure_head_ablation
 from mmviz.experiments.modality_shapley import measure_modality_effect
@@ -26,7 +29,7 @@ from mmviz.explain import Run, run_sample
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
-from mmviz.types import INPUT_MODALITIES
+from mmviz.types import ANSWER, INPUT_MODALITIES, AblateHead, CutRoute, Modality, ReplaceInput, UniformAttention
 
 pytestmark = pytest.mark.slow
 
@@ -47,10 +50,12 @@ def full_run() -> Run:
     return run_sample(FULL.sample())
 
 
-def measured(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str, str]:
+def measured(
+    arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str], name: str = ""
+) -> tuple[dict[str, Any], str, str]:
     """Runs a command that must succeed; returns its JSON, and what it printed to the two streams.
 
-    Its CSV must hold the same values.
+    Its CSV must hold the same values as the list ``name``, by default called as the command.
     """
     files = {kind: folder / f"{arguments[0]}.{kind}" for kind in ("json", "csv")}
     written = [*arguments, "--json", str(files["json"]), "--csv", str(files["csv"])]
@@ -59,32 +64,34 @@ def measured(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[s
     document: dict[str, Any] = json.loads(files["json"].read_text("utf-8"))
     assert document["command"] == shlex.join(["mmviz", *written]) and document["command"] in printed
     lines = list(csv.DictReader(files["csv"].open(newline="", encoding="utf-8")))
-    rows = document[arguments[0]]
+    rows = document[name or arguments[0]]
     assert len(lines) == len(rows) > 0
     for line, row in zip(lines, rows, strict=True):
         assert list(line) == list(row)
-        for name, value in row.items():
+        for column, value in row.items():
             if isinstance(value, bool):
-                assert line[name] == str(value).lower()
+                assert line[column] == str(value).lower()
             elif isinstance(value, int | float):
-                assert float(line[name]) == value
+                assert float(line[column]) == value
             elif value is None:
-                assert line[name] == ""
+                assert line[column] == ""
             elif isinstance(value, list):
-                assert line[name] == " ".join(map(str, value))
+                assert line[column] == " ".join(map(str, value))
             else:
-                assert line[name].removeprefix("'") == value
+                assert line[column].removeprefix("'") == value
     assert all(text in printed for text in document["verdict"]) and document["verdict"]
     first = f"{document['answer']} {document['probability']:.1%}, "
     sure = f"answer: {document['answer']} ({document['probability']:.1%})"
     assert (f"answer: not sure: {first}" if document["not_sure"] else sure) in printed
-    assert document["model"] == "trio" and document["changes"] == document["part"] == []
+    assert document["model"] == "trio" and document["part"] == []
+    assert bool(document["changes"]) == any(option in arguments for option in ("--ablate", "--cut", "--control"))
     return document, printed, progress
 
 
 def test_effect_is_that_of_the_library(full_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     subsets = tmp_path / "subsets.csv"
-    document, printed, _ = measured([*COMMANDS["effect"], "--subsets-csv", str(subsets)], tmp_path, capsys)
+    files = ["--subsets-csv", str(subsets), "--interactions-csv", str(tmp_path / "pairs.csv")]
+    document, printed, _ = measured([*COMMANDS["effect"], *files], tmp_path, capsys)
     assert full_run.backend is not None
     effect = measure_modality_effect(full_run.backend, full_run.rerun_request())
     assert effect is not None
@@ -103,6 +110,10 @@ def test_effect_is_that_of_the_library(full_run: Run, tmp_path: Path, capsys: py
         pair = frozenset(modality for modality in INPUT_MODALITIES if str(modality) in entry["modalities"])
         assert entry["nats"] == pytest.approx(expected.pop(pair), abs=1e-5)
     assert not expected
+    pairs = list(csv.DictReader((tmp_path / "pairs.csv").open(newline="")))
+    assert [(line["modalities"].split(), float(line["nats"])) for line in pairs] == [
+        (entry["modalities"], entry["nats"]) for entry in document["interactions"]
+    ]
     lines = list(csv.DictReader(subsets.open(newline="")))
     assert [(line["image"], line["text"], line["audio"]) for line in lines][:: len(lines) - 1] == [
         ("true",) * 3, ("false",) * 3
@@ -136,6 +147,25 @@ def test_heads_are_those_of_the_library(full_run: Run, tmp_path: Path, capsys: p
     assert signed_text(rows[0]["effect"]) in printed
     batches = -(-len(rows) // CHUNK)
     assert f"of {batches} batches" in progress
+
+
+def test_redundant_heads_are_those_of_the_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*COMMANDS["heads"], "--redundant", "--control", "uniform"]  # as trained, no two heads are alike
+    document, printed, _ = measured(arguments, tmp_path, capsys, "redundant")
+    record = run_sample(FULL.sample(), changes=(UniformAttention(),)).record
+    pairs = redundant_heads(record)
+    assert len(document["redundant"]) == len(pairs) and document["below"] == REDUNDANT
+    for row, (first, second, distance) in zip(document["redundant"], pairs, strict=True):
+        for (number, head), start in ((first, ""), (second, "other_")):
+            attn_map = record.maps[number]
+            assert row[f"{start}map"] == str(record.map_ref(number, head))
+            assert (row[f"{start}layer"], row[f"{start}head"]) == (attn_map.layer, head)
+            assert (row[f"{start}stack"], row[f"{start}module"]) == (attn_map.stack, attn_map.name)
+        assert row["distance"] == pytest.approx(distance, abs=1e-9)
+    of_fusion = sum(attn_map.heads for attn_map in record.maps if attn_map.stack == record.default_stack)
+    assert len(pairs) >= of_fusion * (of_fusion - 1) // 2, "every two heads of the fusion are alike"
+    lines = [line.split() for line in printed.splitlines() if line.endswith("0.000")]
+    assert len(lines) == MOST_PRINTED
 
 
 def test_routes_are_those_of_the_library(full_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,7 +210,12 @@ def test_methods_are_those_of_the_library(
 def test_compare_is_the_difference_of_two_runs(
     full_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document, printed, _ = measured(COMMANDS["compare"], tmp_path, capsys)
+    document, printed, progress = measured(COMMANDS["compare"], tmp_path, capsys)
+    steps = progress.splitlines()
+    of = int(re.search(r"layer \d+ of (\d+)", progress)[1])  # type: ignore[index]
+    assert steps.count(sentence("run-layers", done=1, of=of)) <= 2 and "batches" in steps[-1]
+    whole = [step for step in steps if step.startswith(sentence("run-layers", done=of, of=of))]
+    assert len(whole) == 2, "each of the two runs is shown to its end"
     sample = FULL.sample()
     other = run_sample(type(sample)(sample.image, OTHER_TEXT, sample.audio))
     a, b = full_run.attention(), other.attention()
@@ -196,6 +231,9 @@ def test_compare_is_the_difference_of_two_runs(
         has_both = None not in (row["a"], row["b"])
         assert row["a_minus_b"] == (row["a"] - row["b"] if has_both else None) and row.keys() > PLACES
     assert document["other"]["answer"] == other.record.answers[0].label
+    first = full_run.record.answers[0]
+    (there,) = (answer.probability for answer in other.record.answers if answer.label == first.label)
+    assert document["answer_change"] == pytest.approx(np.log(there / first.probability), abs=1e-5)
     sums = {entry["modality"]: entry["a"] for entry in document["by_modality"]}
     expected = full_run.modality_matrix()
     assert sum(value for value in sums.values() if value) == pytest.approx(1, abs=1e-5) and expected.keys
@@ -216,6 +254,19 @@ def test_compare_takes_another_model_and_a_control(tmp_path: Path, capsys: pytes
     assert any(row["token"] is None for row in document["compare"]) or any(
         row["token_b"] is None for row in document["compare"]
     ), "its sound has no counterpart"
+
+
+def test_compare_cuts_in_b_what_is_cut_in_a_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = [*INPUTS, "--ablate", "5:0", "--cut", "answer:audio"]
+    document, *_ = measured(["compare", *changed, "--other-cut", "text:image", "--other-drop", "image:mean"],
+                            tmp_path, capsys)  # fmt: skip
+    here = (AblateHead(5, 0), CutRoute(ANSWER, Modality.AUDIO))
+    there = (*here, CutRoute(Modality.TEXT, Modality.IMAGE), ReplaceInput(Modality.IMAGE, "mean"))
+    assert document["changes"] == list(map(str, here)) and document["other"]["changes"] == list(map(str, there))
+    answer = run_sample(FULL.sample(), changes=there).record.answers[0]
+    assert (document["other"]["answer"], document["other"]["probability"]) == (answer.label, answer.probability)
+    document, *_ = measured(["compare", *changed, "--other-control", "trained"], tmp_path, capsys)
+    assert document["other"]["changes"] == [] and len(document["changes"]) == 2
 
 
 def test_json_can_be_written_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,6 +304,10 @@ def test_options_that_name_nothing_are_refused(capsys: pytest.CaptureFixture[str
         (["compare", *INPUTS, "--other-control", "shuffled", "--method", "99:0"], "99:0 is no map or method"),
         (["methods", *INPUTS, "--head", "0:99"], "0:99 is no map or method"),
         (["routes", *INPUTS, "--windows", "0"], "--windows 0 is not possible"),
+        (["effect", *INPUTS, "--ablate", "5"], "--ablate '5' names nothing"),
+        (["explain", *INPUTS, "--cut", "text"], "--cut 'text' names nothing"),
+        (["lens", *INPUTS, "--drop", ""], "--drop '' names nothing"),
+        (["compare", *INPUTS, "--other-drop", "special"], "--other-drop 'special' names nothing"),
     ):
         assert main(arguments) == 2
         assert expected in capsys.readouterr().err
@@ -294,6 +349,31 @@ def test_ctrl_c_keeps_what_was_measured(
     done = len(document[command])
     assert 0 < done < document["planned"] and sentence("measure-stopped", done=done, of=document["planned"]) in err
     assert document["verdict"][0] in out
+
+
+def test_the_rest_of_a_run_is_estimated_without_the_loading_of_its_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([100.0, 110.0, 120.0])  # whatever was before
+    monkeypatch.setattr(progress_line.time, "monotonic", lambda: next(seconds))
+    line = progress_line.RunLine("layers")
+    line(2, 6)  # an encoder of two layers whose output was kept
+    line(4, 6)
+    line(6, 6)
+    line.end()
+    left = sentence("run-left", left=say("seconds", count=10))  # two layers took 10 s, and two are left
+    expected = [sentence("run-layers", done=2, of=6), sentence("run-layers", done=4, of=6) + left]
+    assert (
+        capsys.readouterr().err
+        == "".join(f"\r{text}" for text in [*expected, sentence("run-layers", done=6, of=6)]) + "\n"
+    )
+
+
+def test_the_lens_shows_how_far_its_run_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lens", *INPUTS]) == 0
+    progress = capsys.readouterr().err
+    of = int(re.search(r"layer \d+ of (\d+)", progress)[1])  # type: ignore[index]
+    assert sentence("run-layers", done=of, of=of) in progress and progress.endswith("\n")
 
 
 def test_a_written_estimate_stands_before_the_work(full_run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,7 +202,19 @@ def test_ctrl_c_keeps_what_is_done(
     assert [row["name"] for row in index()] == ["a", "b"], "the others were made under other options"
 
 
-def test_a_table_lists_the_trios(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changes_are_those_of_every_trio(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explain("--formats", "json")
+    plain = document("out/a.json")
+    _, calls = explain("--formats", "json", "--drop", "image:mean,audio")
+    assert calls, "a changed run is not the one that is finished"
+    changed = document("out/a.json")
+    assert changed["made_by"]["changes"] and not same(changed["probabilities"], plain["probabilities"])
+    given = ["--image=examples/a.png", "--audio=examples/a.wav", "--text", f"a {TEXT}", "--drop", "image:mean,audio"]
+    assert main(["explain", *given, "--model", TOGETHER, "--json", "one.json"]) == 0
+    assert same(changed, document("one.json"))
+
+
+def test_a_table_lists_the_examples(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "sub").mkdir()
     (folder / "a.png").rename(folder / "sub/a.png")
     rows = [

@@ -16,13 +16,25 @@ from streamlit.testing.v1 import AppTest
 
 import mmviz
 from mmviz.app import visitor_language as visitor
-from mmviz.app.change_links import MAX_HEADS, read_heads, write_heads
+from mmviz.app.change_links import read_heads, write_heads
 from mmviz.app.chosen_routes import QUERIES, RouteChoice, choose_linked, current_choice
 from mmviz.app.route_links import MAX_CHARS, MAX_CUTS, read_cuts, write_cuts
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
 from mmviz.i18n.page import say
-from mmviz.types import ANSWER, AblateHead, ChosenTokens, CutRoute, Modality, Token, TokenGroup, UniformAttention
+from mmviz.io.change_text import MAX_HEADS, read_removals, write_removals
+from mmviz.types import (
+    ANSWER,
+    AblateHead,
+    ChosenTokens,
+    CutRoute,
+    DropModality,
+    Modality,
+    ReplaceInput,
+    Token,
+    TokenGroup,
+    UniformAttention,
+)
 
 IMAGE, TEXT, AUDIO, SPECIAL = Modality
 OTHER = EXAMPLES[1]
@@ -176,6 +188,15 @@ def test_heads_are_read_as_they_were_written() -> None:
     for text in ("5", "5:", ":1", "5:2,4:1", "5:1,5:1", "5-6:1", "5:1,", "5:x", f"{MAX_HEADS}:0", " 5:1", "5:1:1"):
         assert read_heads(text) is None, text
     assert write_heads([AblateHead(number, 0) for number in range(1000)]) == "", "more than an address holds"
+
+
+def test_removed_modalities_are_read_as_they_were_written() -> None:
+    removals = (DropModality(IMAGE), ReplaceInput(AUDIO, "blur"), ReplaceInput(TEXT, "mean"))
+    assert write_removals(removals) == "image,audio:blur,text:mean" and write_removals(()) == ""
+    for count in range(4):
+        assert read_removals(write_removals(removals[:count])) == removals[:count]
+    for text in ("special", "image:", "image:learned", "image,", "Image", "image:mean:mean", " image"):
+        assert read_removals(text) is None, text
 
 
 @pytest.mark.slow

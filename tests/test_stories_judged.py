@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mmviz.assets_path import assets_dir
+from mmviz.cli import main
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
+from mmviz.training.evaluate import measure_model, story_vs_ground_truth
 from mmviz.training.evaluate.evaluation_cases import Case
-from mmviz.training.evaluate.story_vs_ground_truth import FamilyStories, agrees, is_sound, markdown, things_about
+from mmviz.training.evaluate.story_vs_ground_truth import (
+    SEED,
+    FamilyStories,
+    agrees,
+    figures,
+    is_sound,
+    markdown,
+    things_about,
+)
+from mmviz.training.release import export
 from mmviz.training.world.compose_sound import Sound
 from mmviz.training.world.examples import TrainingExample
 from mmviz.training.world.questions import Question
@@ -105,6 +119,30 @@ def test_a_caption_is_denied_at_its_things_or_for_want_of_them(case: Case, recor
     assert not agrees(replace(case, question=absent), record, Story("no", 0.9, ()))
 
 
-def test_the_table_has_the_shares_of_the_trios_answered_rightly() -> None:
-    table = markdown({"name": FamilyStories(4, 3, 4, 4, [2, 2, 3, 3]), "heard": FamilyStories()}, 202)
+def test_the_table_has_the_shares_of_the_examples_answered_rightly() -> None:
+    judged = {"name": FamilyStories(4, 3, 4, 4, [2, 2, 3, 3]), "heard": FamilyStories()}
+    result = figures(judged, 202, 5)
+    assert result["all"] == {"examples": 4, "agree": 0.75, "sound": 1.0, "told": 1.0, "steps": 2.5}
+    table = markdown(result)
     assert "| name | 4 | 0.75 | 1.00 | 1.00 | 2.5 |" in table and "| **all** | 4 | 0.75 |" in table
+    assert "| heard | 0 | – | – | – | – |" in table, "nothing was answered rightly, which is no share of 0"
+    assert "5 examples a family, seed 202." in table
+
+
+def test_the_agreement_of_stories_is_put_into_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = json.loads((assets_dir() / "trio" / "card.json").read_text(encoding="utf-8"))
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    write = export.add_to_card
+    monkeypatch.setattr(export, "add_to_card", lambda _, name, entry: write(tmp_path, name, entry))
+    judged = {"heard": FamilyStories(3, 3, 2, 3, [1, 2, 1])}
+    monkeypatch.setattr(measure_model, "worlds", lambda: {"unseen scenes": None})  # minutes of speech
+    monkeypatch.setattr(story_vs_ground_truth, "judge_stories", lambda *given: judged)
+    assert main(["evaluate", "--stories", "--count", "4", "--card", "--json", str(tmp_path / "stories.json")]) == 0
+    written = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    stories = written.pop("stories")
+    assert written == {name: entry for name, entry in card.items() if name != "stories"}, "the others stay"
+    assert stories == json.loads((tmp_path / "stories.json").read_text(encoding="utf-8"))
+    assert stories == figures(judged, SEED, 4) and stories["families"]["heard"]["sound"] == round(2 / 3, 4)
+    assert markdown(stories) in capsys.readouterr().out

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from app_page import FULL, give, image_bytes, markup, now, run, settled, short_curves, visit, wav
 from streamlit.testing.v1 import AppTest
@@ -13,10 +15,26 @@ from streamlit.testing.v1 import AppTest
 from mmviz.app.draft import Draft, VideoFile
 from mmviz.app.reproduce_command import table_command
 from mmviz.app.session_state import State
-from mmviz.cli import _parser
-from mmviz.i18n.page import say
+from mmviz.cli import _parser, main
+from mmviz.cli.change_options import changes_of
+from mmviz.explain import Run, run_sample
 from mmviz.inputs import make_sample
-from mmviz.types import Request
+from mmviz.io.change_text import write_changes
+from mmviz.types import (
+    ANSWER,
+    AblateHead,
+    Change,
+    ChosenTokens,
+    CutRoute,
+    DropModality,
+    DropTokens,
+    Modality,
+    ReplaceInput,
+    Request,
+    Seconds,
+    ShuffleWeights,
+    UniformAttention,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -98,10 +116,49 @@ def test_the_names_of_files_are_no_part_of_what_was_run() -> None:
     assert Draft(b"1", "", None, ("a.png",)) == Draft(b"1", "", None, ("b.png",)), "the run is not outdated by a name"
 
 
-def test_a_changed_run_says_what_its_command_leaves_out() -> None:
-    page = visit(page="debug", section="effect")
+CHOSEN = ChosenTokens((3, 4, 5, 9), "tokens")
+CHANGES: dict[str, tuple[Change, ...]] = {
+    "cuts": (CutRoute(ANSWER, Modality.AUDIO), CutRoute(CHOSEN, Modality.IMAGE, "blocks.attention", (2, 3), (0,))),
+    "heads": (AblateHead(1, 2), AblateHead(5, 0), AblateHead(5, 1)),
+    "shuffled": (ShuffleWeights(1),),
+    "uniform": (UniformAttention(), AblateHead(2, 1)),
+    "removed": (DropModality(Modality.IMAGE), ReplaceInput(Modality.AUDIO, "noise")),
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_the_command_of_a_changed_run_makes_the_same_run(
+    changes: tuple[Change, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(FULL.image, Path)
+    before = run_sample(FULL.sample(), changes=changes)
+    assert before.request is not None and before.record.made_by["changes"]
+    draft = Draft(FULL.image, FULL.question, FULL.audio)
+    command = table_command(State(run_draft=draft), before.request, "explain", npz=str(tmp_path / "run.npz"))
+    monkeypatch.chdir(FULL.image.parent)
+    assert main(shlex.split(command)[1:]) == 0
+    after = Run.load(tmp_path / "run.npz")
+    assert after.record.answers == before.record.answers
+    assert after.record.made_by["changes"] == before.record.made_by["changes"]
+    for attn_map, expected in zip(after.record.maps, before.record.maps, strict=True):
+        np.testing.assert_array_equal(attn_map.weights, expected.weights)
+
+
+def test_a_change_without_a_text_is_refused_not_left_out() -> None:
+    parts: list[Change] = [DropTokens((1,)), ShuffleWeights(2), ReplaceInput(Modality.AUDIO, "mean", (Seconds(0, 1),))]
+    for change in parts:
+        with pytest.raises(ValueError):
+            write_changes([AblateHead(1, 0), change])
+    with pytest.raises(ValueError):
+        write_changes([ShuffleWeights(1), UniformAttention()])
+
+
+def test_the_commands_of_a_changed_run_on_the_page_name_its_changes() -> None:
+    page = settled(visit(page="debug", section="effect"))
+    state = now(page)
+    state.control, state.cut_routes = "shuffled", (CutRoute(ANSWER, Modality.AUDIO),)
+    state.run_requested = True
     page = settled(run(page))
-    page.session_state["mmviz"].control = "shuffled"
-    now(page).run_requested = True
-    page = settled(run(page))
-    assert say("table-changes", changes="ShuffleWeights(seed=1)") in markup(page)
+    for command in commands(page):
+        options = _parser().parse_args(shlex.split(command)[1:])
+        assert changes_of(options) == (ShuffleWeights(1), CutRoute(ANSWER, Modality.AUDIO))

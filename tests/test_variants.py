@@ -19,11 +19,13 @@ from mmviz.models.custom import CustomModel
 from mmviz.models.trio_model import BundledTrio
 from mmviz.models.trio_network import STREAM
 from mmviz.types import (
+    ANSWER,
     AblateHead,
     AttentionRecord,
     CaptureError,
     Change,
     Chars,
+    CutRoute,
     DropModality,
     DropTokens,
     InputError,
@@ -260,6 +262,24 @@ def test_an_image_that_all_variants_share_is_encoded_once(model: BundledTrio, sa
     assert images == clips == [], "the run before has encoded them"
     run(backend, sample, "trio", sweep=[(ReplaceInput(IMAGE, "mean", PATCHES),), (), (DropTokens((4,)),)])
     assert images == [1] and clips == [], "the replaced one"
+
+
+@pytest.mark.parametrize(
+    "changes", [(), (DropModality(AUDIO),), (DropTokens((2, 50)),), (ReplaceInput(IMAGE, "mean"),)]
+)
+def test_cuts_of_a_run_with_changed_inputs_share_a_call(
+    model: BundledTrio, sample: Sample, changes: tuple[Change, ...]
+) -> None:
+    backend = LocalBackend("cpu", {"trio": model})
+    cuts = [CutRoute(ANSWER, IMAGE, "blocks.attention", (layer,)) for layer in range(6)]
+    run(backend, sample, "trio", *changes)
+    first, last = (count_rows(model.module, f"blocks.{number}") for number in (0, 5))
+    record = run(backend, sample, "trio", *changes, sweep=[(cut,) for cut in cuts])
+    assert (first, last) == ([1, 2], [1, 7]), "the answer without a cut, then a row that joins in each layer"
+    for row, cut in zip(log_probabilities(record), cuts, strict=True):
+        expected = run(backend, sample, "trio", *changes, cut)
+        by_label = {answer.label: answer.probability for answer in expected.answers}
+        assert np.exp(row) == pytest.approx([by_label[answer.label] for answer in record.answers], abs=2e-6)
 
 
 def test_a_sweep_can_be_stopped(model: BundledTrio) -> None:

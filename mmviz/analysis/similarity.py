@@ -11,6 +11,11 @@ from mmviz.types import AttentionMap, AttentionRecord, AttentionTensors
 
 REDUNDANT = 0.1
 """Two heads with a smaller `js_distance` are redundant."""
+MAX_COMPARED = 128
+"""With more heads, comparing every pair of them takes too long."""
+
+HeadPair = tuple[tuple[int, int], tuple[int, int], float]
+"""Two heads, each as the position of its map in ``AttentionRecord.maps`` and its number, and their `js_distance`."""
 
 
 def token_vectors(steps: AttentionTensors, with_queries: bool = False) -> NDArray[np.float64]:
@@ -64,7 +69,7 @@ def js_distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> floa
     return _js_distance(first64, second64, row_entropy(first64), row_entropy(second64))
 
 
-def redundant_heads(record: AttentionRecord) -> list[tuple[tuple[int, int], tuple[int, int], float]]:
+def redundant_heads(record: AttentionRecord) -> list[HeadPair]:
     """Returns the pairs of heads that attend almost alike, ``((map, head), (map, head), distance)``, nearest first.
 
     ``map`` is the position in ``record.maps``. The distance is `js_distance`; pairs are those below `REDUNDANT`. Heads

@@ -1,7 +1,6 @@
 """What is changed in the run of an example, as text of the page's address: cut routes, ablated heads and the control.
 
-Routes are as in `mmviz.app.route_links`. Heads are ``MAP:HEADS``, such as ``5:0-2.4``, and several have commas between
-them. A run of a visitor's own inputs is kept with its changes.
+Their text is that of `mmviz.io.change_text`. A run of a visitor's own inputs is kept with its changes.
 """
 
 from __future__ import annotations
@@ -11,17 +10,16 @@ from dataclasses import dataclass
 from typing import get_args
 
 from mmviz.app import route_links
-from mmviz.app.index_ranges import read_group, write_group
-from mmviz.app.session_state import CONTROLS, Control, State
+from mmviz.app.session_state import State
 from mmviz.explain import Run
+from mmviz.io import change_text
+from mmviz.io.change_text import CONTROLS, Control, ordered_heads
 from mmviz.types import AblateHead, CutRoute, MmvizError
 
 HEADS, CONTROL = "ablate", "control"
 IN_RUN = (route_links.IN_RUN, HEADS, CONTROL)
 """The parameters for what is changed in the run."""
 MAX_CHARS = 2_000
-MAX_HEADS = 1_024
-"""Maps, and heads of a map, are numbered below this in a link; the model knows how many it has."""
 _FAILED = {"cut-": route_links.IN_RUN, "head-": HEADS}
 """The parameter that cannot be followed, by how the code of the error begins."""
 
@@ -54,7 +52,7 @@ def changes_of(run: Run) -> RunChanges:
     changes = run.request.changes if run.request else ()
     heads = {change for change in changes if isinstance(change, AblateHead)}
     cuts = tuple(change for change in changes if isinstance(change, CutRoute))
-    return RunChanges(control_of(run), _ordered(heads), cuts)
+    return RunChanges(control_of(run), ordered_heads(heads), cuts)
 
 
 def control_of(run: Run) -> Control:
@@ -94,34 +92,16 @@ def without_failed(params: Mapping[str, str], error: MmvizError) -> dict[str, st
 
 def write_heads(heads: Sequence[AblateHead]) -> str:
     """Returns heads as text; "" for none, and for more than an address holds."""
-    by_map: dict[int, list[int]] = {}
-    for change in _ordered({*heads}):
-        by_map.setdefault(change.map, []).append(change.head)
-    text = ",".join(f"{number}:{write_group(own)}" for number, own in by_map.items())
+    text = change_text.write_heads(heads)
     return text if len(text) <= MAX_CHARS else ""
 
 
 def read_heads(text: str) -> tuple[AblateHead, ...] | None:
     """Returns the heads of a text as of `write_heads`; None for any other text."""
-    if not text:
-        return ()
-    if len(text) > MAX_CHARS:
-        return None
-    heads: list[AblateHead] = []
-    for part in text.split(","):
-        number, _, own = part.partition(":")
-        maps, indices = read_group(number, MAX_HEADS), read_group(own, MAX_HEADS)
-        if maps is None or indices is None or len(maps) != 1:
-            return None
-        heads += [AblateHead(maps[0], head) for head in indices]
-    return tuple(heads) if tuple(heads) == _ordered({*heads}) else None
+    return None if len(text) > MAX_CHARS else change_text.read_heads(text)
 
 
 def read_control(text: str) -> Control | None:
     """Returns the control of that name, ``trained`` for ""; None for any other text."""
     names: tuple[Control, ...] = get_args(Control)
     return next((name for name in names if name == (text or "trained")), None)
-
-
-def _ordered(heads: set[AblateHead]) -> tuple[AblateHead, ...]:
-    return tuple(sorted(heads, key=lambda change: (change.map, change.head)))

@@ -12,9 +12,9 @@ from typing import Generic, Protocol, TypeVar
 
 from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.effect_and_story import Trace
-from mmviz.app.session_state import Control
 from mmviz.explain import Run
 from mmviz.inputs.examples import Example
+from mmviz.io.change_text import Control
 from mmviz.types import AblateHead, CutRoute
 
 MAX_RUNS = 64

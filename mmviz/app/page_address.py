@@ -35,7 +35,6 @@ from mmviz.app import (
 )
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
-from mmviz.app.index_ranges import read_group, write_group
 from mmviz.app.model_loading import request_linked_model
 from mmviz.app.past_runs import remember_run
 from mmviz.app.selection import (
@@ -54,6 +53,7 @@ from mmviz.app.streamlit_callback_patch import uninterrupted
 from mmviz.explain import Run
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
+from mmviz.io.index_ranges import read_group, write_group
 
 _CHOICES = {"direction": get_args(Direction), "style": get_args(Style), "scale": get_args(Scale)}
 _NAMES = ("query", "versus", "direction", "map", "style", "scale", *change_links.IN_RUN, route_links.IN_SECTION)

@@ -12,7 +12,8 @@ from mmviz.inputs.examples import Example
 from mmviz.types import AblateHead, CutRoute
 
 if TYPE_CHECKING:
-    from mmviz.app.session_state import Control, State
+    from mmviz.app.session_state import State
+    from mmviz.io.change_text import Control
 
 MAX_PAST_RUNS = 20
 """The number of runs that a session remembers. The runs themselves are not held here."""

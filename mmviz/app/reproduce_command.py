@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmviz.app.draft import EMPTY, Source, VideoFile
 from mmviz.app.operator_config import BUNDLED
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.app.session_state import State
-from mmviz.types import Request
+from mmviz.io.change_text import write_changes
+from mmviz.types import Change, Request
 
 UNNAMED = {"image": "picture.png", "video": "video.mp4", "audio": "sound.wav"}
 """What stands for a file whose name is not known: that of a photo, a recording, or a run from a file."""
 
 
 def table_command(state: State, request: Request, command: str, **options: str) -> str:
-    """Returns ``mmviz COMMAND`` for the inputs of the run on the screen, whose request is ``request``.
+    """Returns ``mmviz COMMAND`` for the inputs and the changes of the run on the screen, whose request is ``request``.
 
     Files have the names that the visitor gave them, or those of the example. ``options`` are further ones, by their
     names without dashes (``other_text`` for ``--other-text``).
@@ -30,8 +32,19 @@ def table_command(state: State, request: Request, command: str, **options: str) 
     if sample.audio is not None:
         words += _options("audio", _names(draft.audio, draft.audio_names, "audio"))
     words += _options("model", [request.model] if request.model != BUNDLED else [])
+    words += option_words(write_changes(request.changes).items())
     words += _options("words", [",".join(str(k + 1) for k in request.answer_part)] if request.answer_part else [])
     return shlex.join([*words, *option_words((*request.options, *options.items()))])
+
+
+def compare_command(state: State, request: Request, a: SelectionView, changes: Sequence[Change]) -> str:
+    """Returns the command that compares what is selected in ``a`` with the same run under further ``changes``."""
+    selection = a.selection
+    options = {f"other_{name}": text for name, text in write_changes(changes).items()}
+    options |= {
+        "method": str(selection.map_ref), "direction": selection.direction, "token": str(selection.tokens[0])
+    }  # fmt: skip
+    return table_command(state, request, "compare", **options)
 
 
 def option_words(options: Iterable[tuple[str, str | int]]) -> list[str]:

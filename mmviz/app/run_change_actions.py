@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mmviz.app.session_actions import request_run
-from mmviz.app.session_state import Control, current_state
+from mmviz.app.session_state import current_state
+from mmviz.io.change_text import Control
 from mmviz.types import AblateHead, CutRoute
 
 

@@ -25,6 +25,7 @@ from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.layer_progress import report_layers
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import Message, say
+from mmviz.io.change_text import CONTROLS
 from mmviz.models.loading_watch import watch_loading
 from mmviz.types import InputError, MmvizError
 
@@ -40,7 +41,7 @@ def start_run(state: State, draft: Draft) -> None:
             state.error = Message(code, {"why": source})
             return
     is_unchanged = state.example is not None and draft.is_of(state.example)
-    changes = (*session.CONTROLS[state.control], *state.ablated_heads, *state.cut_routes)
+    changes = (*CONTROLS[state.control], *state.ablated_heads, *state.cut_routes)
     if state.config.spec is None and is_unchanged and not changes:
         assert state.example is not None
         recorded = resources.recorded_run(state.example.id)

@@ -18,17 +18,12 @@ from mmviz.explain import Run
 from mmviz.i18n.language import Language
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
+from mmviz.io.change_text import Control
 from mmviz.report import ViewerData
-from mmviz.types import AblateHead, Change, CutRoute, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
+from mmviz.types import AblateHead, CutRoute, InputError, MapRef, MmvizError
 
 KEY = "mmviz"
 QUESTION, USE_IMAGE, USE_AUDIO = "question", "use-image", "use-audio"
-Control = Literal["trained", "shuffled", "uniform"]
-CONTROLS: dict[Control, tuple[Change, ...]] = {
-    "trained": (),
-    "shuffled": (ShuffleWeights(1),),
-    "uniform": (UniformAttention(),),
-}
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
 Section = Literal["effect", "routes", "heads", "lens", "faithfulness", "compare", "audit"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from mmviz.cli.change_options import add_change_options, changes_of
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
@@ -18,6 +20,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
+from mmviz.cli.progress_line import reported_run
 from mmviz.experiments.removals import Baseline
 from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
@@ -63,6 +66,7 @@ def add_experiment(commands: Any, name: str, run: Callable[[argparse.Namespace],
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument("--words", metavar="N,N", help=help_text("--words"))
     parser.add_argument("--json", metavar="FILE", help=help_text("--json"))
     parser.add_argument("--csv", metavar="FILE", help=help_text("--csv"))
@@ -79,18 +83,20 @@ def add_baseline(parser: argparse.ArgumentParser, command: str) -> None:
 
 def run_experiment(
     options: argparse.Namespace, measure: Callable[[Run, Stop], Measured | None], further: Sequence[str] = (),
-    relevance: bool = False, of_answer: bool = True,
+    relevance: bool = False, of_answer: bool = True, shows_run: bool = False,
 ) -> int:  # fmt: skip
     """Makes the run that the options ask for, measures it, writes the files, prints the table, and returns 0.
 
     ``measure`` returns None where it was stopped without a result. ``further`` names further options for CSV files;
-    ``relevance`` is as in `mmviz.types.Request`; ``of_answer``: it measures an answer, not attention alone.
+    ``relevance`` is as in `mmviz.types.Request`; ``of_answer``: it measures an answer, not attention alone;
+    ``shows_run``: the progress of the run itself is printed, for an experiment that is little more than it.
     Raises ``KeyboardInterrupt`` after a stop without a result; ``MmvizError`` for a model without the answer that it
     measures (``answer-none``), and for a file that cannot be written, after the table is printed.
     """
     check_outputs(options, ("json", "csv", *further))
     with stop_on_interrupt() as stop:
-        run = make_run(options, stop, relevance)
+        with reported_run() if shows_run else nullcontext():
+            run = make_run(options, stop, relevance)
         if of_answer:
             best_answer(run.record)
         measured = measure(run, stop)
@@ -120,9 +126,9 @@ def make_run(options: argparse.Namespace, stop: Stop, relevance: bool = False) -
 
 
 def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = False) -> Run:
-    """Returns the run of the inputs and the model that the options name.
+    """Returns the run of the inputs and the model that the options name, with their changes.
 
-    Raises ``KeyboardInterrupt`` where it was stopped.
+    Raises ``KeyboardInterrupt`` where it was stopped, ``MmvizError`` (``option-changes``).
     """
     from mmviz.explain import run_sample
     from mmviz.inputs import make_sample
@@ -130,8 +136,8 @@ def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = Fal
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     try:
         return run_sample(
-            sample, model=options.model, backend=backend_from(options), relevance=relevance,
-            options=prompt_settings(options), stop=stop,
+            sample, model=options.model, backend=backend_from(options), changes=changes_of(options),
+            relevance=relevance, options=prompt_settings(options), stop=stop,
         )  # fmt: skip
     except MmvizError as error:
         if error.code == "run-stopped":

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.change_options import changes_of
 from mmviz.cli.map_options import (
     ShownMap,
     check_map_options,
@@ -114,6 +115,7 @@ def _checked_formats(options: argparse.Namespace) -> tuple[str, ...]:
         raise MmvizError("option-needs", option="--keep exact", needed="--formats npz")
     word_numbers(options.words)
     prompt_settings(options)
+    changes_of(options)
     check_map_options(options, bool({"html", *FIGURES} & set(formats)))
     return formats
 
@@ -136,11 +138,12 @@ def _settings(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
     """Returns what the files of every example depend on, as plain values."""
     import mmviz
 
+    changes = list(map(str, changes_of(options)))
     digest = next(card.weights_digest for card in backend.models() if card.id == options.model)
     return {
         "mmviz": mmviz.__version__, "model": options.model, "weights": digest, "relevance": needs_relevance(options),
         "words": word_numbers(options.words), "keep": options.keep,
-        **prompt_settings(options), **given_map_options(options),
+        **prompt_settings(options), **given_map_options(options), **({"changes": changes} if changes else {}),
     }  # fmt: skip
 
 
@@ -167,11 +170,17 @@ def _runs(
     from mmviz.experiments.example_runs import TOGETHER, example_records
     from mmviz.types import Request, Sample
 
-    settings = tuple(prompt_settings(options).items())
+    settings, changes = tuple(prompt_settings(options).items()), changes_of(options)
 
     def request_of(sample: Sample) -> Request:
         return Request(
-            options.model, sample, relevance=needs_relevance(options), towers=True, depends_on=True, options=settings
+            options.model,
+            sample,
+            changes,
+            relevance=needs_relevance(options),
+            towers=True,
+            depends_on=True,
+            options=settings,
         )
 
     for first in range(0, len(examples), TOGETHER):

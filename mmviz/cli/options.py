@@ -160,9 +160,9 @@ def backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:
     Without this check every single example would be skipped for an unknown model. None stands for this machine.
     """
     if backend is None:
-        from mmviz.backends.local import LocalBackend
+        from mmviz.backends.backend_for_run import this_machine_backend
 
-        backend = LocalBackend()
+        backend = this_machine_backend()  # one for all models of a command, so that each is loaded once
     trained = {card.id: card.trained for card in backend.models()}
     if model not in trained:
         raise MmvizError("model-unknown", model=model, known=", ".join(trained))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from mmviz.i18n.errors_and_notices import sentence
@@ -37,6 +38,50 @@ def remaining_text(work: Literal["examples", "explain"], done: int, of: int, sec
     left = seconds_left(done, of, seconds) or 0.0
     code = f"{work}-remaining" if done < of else f"{work}-progress"
     return sentence(code, done=done, of=of, left=duration_words(left))
+
+
+class RunLine:
+    """Prints to standard error how far one run of a model is, and about how much longer it takes.
+
+    A `mmviz.backends.Progress` for `mmviz.backends.layer_progress.report_layers`; ``what`` is counted.
+    """
+
+    def __init__(self, what: Literal["layers", "words"]):
+        self._what = what
+        self._first: tuple[float, int] | None = None
+        """When the first report came, and of how many: what was before it is the loading of the model."""
+
+    def __call__(self, done: int, of: int) -> None:
+        """Prints the progress over the line that was printed before."""
+        from mmviz.experiments.time_estimates import seconds_left
+        from mmviz.report.duration_words import duration_words
+
+        now = time.monotonic()
+        start, before = self._first = self._first or (now, done)
+        left = seconds_left(done - before, of - before, now - start)
+        text = sentence(f"run-{self._what}", done=done, of=of)
+        if left:
+            text += sentence("run-left", left=duration_words(left))
+        print_over(text, is_last=False)
+
+    def end(self) -> None:
+        """Ends the line, where there is one."""
+        if self._first is not None:
+            print(file=sys.stderr, flush=True)
+
+
+@contextmanager
+def reported_run() -> Iterator[None]:
+    """Prints how far a run is that is made meanwhile: its layers, and the words that its model writes."""
+    from mmviz.backends.layer_progress import report_layers
+
+    lines = RunLine("layers"), RunLine("words")
+    try:
+        with report_layers(*lines):
+            yield
+    finally:
+        for line in lines:
+            line.end()
 
 
 class ProgressLine:

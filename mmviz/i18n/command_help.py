@@ -72,7 +72,8 @@ HELP: dict[str, str] = {
     "evaluate --fusions": "compare the kinds of fusion instead",
     "evaluate --routes": "cut every way out of each modality instead, and measure which modalities an answer needs; "
     "with --card, put the table into the model's card (about half a second an example)",
-    "evaluate --stories": "measure instead whether the stories of answers agree with the logic of the questions",
+    "evaluate --stories": "measure instead whether the stories of answers agree with the logic of the questions; with "
+    "--card, put the table into the model's card (several seconds an example)",
     "evaluate --real": "measure on photographs and on spoken words as well: Debian's tuxpaint-stamps-default, unpacked",
     "evaluate --speech": "measure on more spoken words as well: Debian's ktuberling-data, unpacked",
     "evaluate --json": "write the figures as JSON as well",

@@ -49,6 +49,8 @@ COMMAND_SENTENCES: dict[str, str] = {
     "option-excludes": "{option} has no effect beside {other}. Leave one of them out.",
     "option-file": "{option} needs the name of a file; only --json takes - for standard output.",
     "option-words": "--words {value!r} names no words. Write their numbers from 1, such as --words 2,3.",
+    "option-changes": "{option} {value!r} names nothing that could be changed. `mmviz explain --help` shows how it is "
+    "written.",
     "option-number": "{option} {value} is not possible. Give a number that is at least {least}.",
     "keep-size": "Queries, keys and log-sum-exp take {size}, {token} for each token.",
     "keep-short": "This run holds all its weights, so that its file is exact as it is.",

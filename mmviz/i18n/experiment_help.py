@@ -54,11 +54,13 @@ EXPERIMENT_HELP: dict[str, str] = {
     "effect-description": "Run a model on every subset of the image, the text and the audio clip, and print what each "
     "of them does for the answer (its exact Shapley value, in nats), beside the attention that it gets.",
     "effect --subsets-csv": "write the answer to each subset of the inputs as CSV",
+    "effect --interactions-csv": "write what each pair of modalities does together as CSV",
     "effect --baseline": _BASELINE.format(replaced="a modality that is left out"),
     "heads": "measure what each attention head does for an answer",
     "heads-description": "Run a model on an image, a text and an audio clip with each attention head ablated alone, "
     "and print how the answer's log-probability changes, and what the head attends to. Ctrl-C stops and prints the "
     "heads that were ablated until then. Files count layers and heads from 0, the printed table from 1.",
+    "heads --redundant": "name the pairs of heads that attend almost alike instead",
     "heads --edges": "mask the queries and keys of one head instead, such as 5:2 (layer and head from 0), and print "
     "those that carry its effect",
     "routes": "measure which route between modalities carries an answer",
@@ -81,13 +83,16 @@ EXPERIMENT_HELP: dict[str, str] = {
     "methods --baseline": _BASELINE.format(replaced="tokens that are removed"),
     "compare": "compare two models, or two inputs, under one method",
     "compare-description": "Run a model on an image, a text and an audio clip (A), then another model, or the same on "
-    "other inputs or with its weights shuffled (B), and print what the answer token attends to in A, in B, and the "
+    "other inputs or changed (B), and print what the answer token attends to in A, in B, and the "
     "difference. What is not given for B is as in A.",
     "compare --other": "the model of B",
     "compare --other-image": "the image of B; '' for none",
     "compare --other-text": "the question of B; '' for none",
     "compare --other-audio": "the sound of B; '' for none",
-    "compare --other-control": "B with shuffled weights, or with uniform attention",
+    "compare --other-control": "B with shuffled weights, with uniform attention, or as it was trained, without any "
+    "change",
+    "compare --other-cut": "B with these routes cut in addition, as in --cut",
+    "compare --other-drop": "B without these modalities in addition, as in --drop",
     "compare --method": "what both are compared by: a map such as 5:mean or 5:2 (layer and head from 0), rollout or "
     "relevance (default: that of the model)",
     "compare --direction": "what the token attends to, or what attends to it",

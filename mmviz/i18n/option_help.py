@@ -12,6 +12,13 @@ OPTION_HELP: dict[str, str] = {
     "--words": "which words of a written answer it is about, from 1 (default: all)",
     "--json": "write the whole table as JSON (- for standard output)",
     "--csv": "write the rows as CSV",
+    "--control": "run the model with shuffled weights, or with uniform attention",
+    "--ablate": "run it with these heads ablated, such as 5:0-2.4,6:1; maps and heads count from 0, maps as they "
+    "stand in a run",
+    "--cut": "run it with these routes cut, QUERIES:KEYS:STACK:LAYERS:HEADS, of which the end may be missing, such as "
+    "text:image,answer:audio::2-3; a group is image, text, audio, special, answer, or tokens such as 3-5.9@",
+    "--drop": "run it without these modalities, as it learned to be, or with a baseline in their place, such as "
+    "image,audio:mean (mean, blur or noise)",
     "--stack": "measure only {measured} of this stack, as tables and maps name it (default: all)",
     "--layers": "measure only {measured} of these layers, from 0, such as 0,4-7; of the default stack unless --stack "
     "names another",

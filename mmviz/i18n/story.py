@@ -47,6 +47,8 @@ STORY: dict[str, str] = {
     "story-effect": "−{size:.1f} nats",
     "story-show": "Show in the viewer",
     "story-show-help": "Opens the layer of this step below, with its tokens selected.",
+    "story-table": "As a table",
+    "story-table-help": "A row for each step, with its tokens, layers and effect.",
     "story-none": "No single route carries it: cutting any one of them takes less than {least} nats from the answer.",
     "story-none-ways": "No single route carries it, but the answer needs {modalities}: it loses {effects} if nothing "
     "may read from there.",

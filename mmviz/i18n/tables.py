@@ -10,7 +10,6 @@ TABLES: dict[str, str] = {
     "table-json-help": "The rows of this table with all digits, what holds for all of them, and the command that makes "
     "it again.",
     "table-again": "The same by command:",
-    "table-changes": "The command runs the model as it is, without the changes of this run: {changes}",
     # time
     "experiment-left": "Measuring: {done} of {of} batches, {seconds:.0f} s, about {left} left",
     "experiment-most": "Measuring: {seconds:.0f} s of at most about {most}",
@@ -23,6 +22,9 @@ TABLES: dict[str, str] = {
     "by one.",
     # printed tables
     "heads-printed": "{title}, the {shown} of {of} that the answer needs most",
+    "redundant-column-head": "head",
+    "redundant-column-other": "like",
+    "redundant-column-distance": "distance",
     "methods-title": "How much better than random orders each method finds the tokens that matter",
     "methods-column-method": "method",
     "methods-column-score": "over chance",
@@ -67,6 +69,9 @@ TABLE_SENTENCES: dict[str, str] = {
     # what the commands print
     "measure-most": "Measuring {variants} variants of the inputs or the model, at most about {most}.",
     "measure-progress": "{done} of {of} batches, about {left} left",
+    "run-layers": "Running the model: layer {done} of {of}",
+    "run-words": "Writing the answer: word {done} of at most {of}",
+    "run-left": ", about {left} left",
     "measure-done": "{done} of {of} batches, {seconds:.0f} s",
     "measure-stopped": "Stopped. Below is what was measured until then: {done} of {of}.",
     "measure-answer": "answer: {answer} ({probability:.1%})",
@@ -75,8 +80,8 @@ TABLE_SENTENCES: dict[str, str] = {
     "answer-none": "{model} gives no answer to this input, and this measures what an answer depends on. Choose a model "
     "that has answers, or writes them.",
     "methods-run-long": "This run is too long for methods that need all its weights. Give a shorter input.",
-    "compare-none": "Name what to compare with: --other, --other-image, --other-text, --other-audio or "
-    "--other-control.",
+    "compare-none": "Name what to compare with: --other, --other-image, --other-text, --other-audio, --other-control, "
+    "--other-cut or --other-drop.",
     "compare-token-alone": "{token} has no counterpart in B. Choose another token with --token.",
     "compare-token-range": "--token {token} is not possible. Give a number from 0 to {most}.",
 }

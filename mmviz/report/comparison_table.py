@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from mmviz.report.map_id_columns import PLACE_COLUMNS, ref_place
 from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.report.run_interface import Run
-from mmviz.types import MODALITIES, MapRef, Modality, Request, Token
+from mmviz.types import MODALITIES, AttentionRecord, MapRef, Modality, Request, Token
 
 NEARLY = 0.005
 """Shares of a modality that differ by less than this count as nearly equal. For attention *to* a token, the limit is
@@ -78,8 +79,9 @@ def comparison_table(
     ``requests`` are those of A and B. A row holds ``token`` (its index in A from 0), ``label`` and ``modality``,
     ``token_b`` and ``label_b`` of its counterpart (see `mmviz.analysis.comparison.pair_tokens`), the amounts ``a`` and
     ``b``, ``a_minus_b``, and in every row the ``method`` with the columns of `mmviz.report.map_id_columns`, of A. What
-    one of them lacks is None. The facts hold those of A, and of B under ``other``; the chosen token, the direction, the
-    amounts by ``modality``, and the ``verdict`` in words.
+    one of them lacks is None. The facts hold those of A, and of B under ``other``; the chosen token, the direction,
+    ``answer_change`` (how much more the log-probability of A's answer is in B, in nats; None where B does not have that
+    answer), the amounts by ``modality``, and the ``verdict`` in words.
     """
     pairing = pair_tokens(a.other_tokens, b.other_tokens)
     labels_a, labels_b = names(a.other_tokens), names(b.other_tokens)
@@ -108,10 +110,18 @@ def comparison_table(
         "of_token": names(a.selectable_tokens)[a.selection.tokens[0]],
         "of_token_b": names(b.selectable_tokens)[b.selection.tokens[0]],
         "direction": direction,
+        "answer_change": _answer_change(a.run.record, b.run.record),
         "by_modality": _modality_rows(a, b),
         "verdict": comparison_sentences(a, b),
     }
     return ExperimentTable("compare", COLUMNS, rows, facts, command)
+
+
+def _answer_change(a: AttentionRecord, b: AttentionRecord) -> float | None:
+    if not a.answers:
+        return None
+    probability = next((answer.probability for answer in b.answers if answer.is_same(a.answers[0])), 0.0)
+    return math.log(probability / a.answers[0].probability) if probability > 0 else None
 
 
 def comparison_sentences(a: ComparedRun, b: ComparedRun) -> list[str]:

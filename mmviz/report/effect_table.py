@@ -44,10 +44,7 @@ def effect_table(
         "attention_of": str(map_ref),
         "total": effect.total,
         "verdict": [*effect_sentences(effect, attention), *interaction_sentences(effect)],
-        "interactions": [
-            {"modalities": [str(modality) for modality in INPUT_MODALITIES if modality in pair], "nats": value}
-            for pair, value in effect.interactions.items()
-        ],
+        "interactions": _interaction_rows(effect),
         "subsets": _subset_rows(effect),
     }
     return ExperimentTable("effect", ("modality", "attention", "effect", "nats", "required"), rows, facts, command)
@@ -80,6 +77,18 @@ def subsets_table(
     """
     rows = _subset_rows(effect)
     return ExperimentTable("subsets", tuple(rows[0]), rows, _facts(request, record, baseline), command)
+
+
+def interactions_table(
+    request: Request, record: AttentionRecord, effect: Effect, baseline: Baseline, command: str
+) -> ExperimentTable:
+    """Returns a row for each pair of modalities whose interaction was measured, named ``interactions``.
+
+    A row holds the two ``modalities``, and the Shapley interaction index in ``nats``: above 0 where they do more for
+    the answer together than each alone. The facts hold the ``verdict`` on those that do much.
+    """
+    facts = {**_facts(request, record, baseline), "verdict": interaction_sentences(effect)}
+    return ExperimentTable("interactions", ("modalities", "nats"), _interaction_rows(effect), facts, command)
 
 
 def effect_sentences(effect: Effect, attention: Mapping[Modality, float] | None) -> list[str]:
@@ -124,6 +133,13 @@ def measured_subsets(effect: Effect) -> list[frozenset[Modality]]:
 
 def _facts(request: Request, record: AttentionRecord, baseline: Baseline) -> dict[str, Any]:
     return {**run_facts(request, record), "baseline": baseline}
+
+
+def _interaction_rows(effect: Effect) -> list[dict[str, Any]]:
+    return [
+        {"modalities": [str(modality) for modality in INPUT_MODALITIES if modality in pair], "nats": value}
+        for pair, value in effect.interactions.items()
+    ]
 
 
 def _subset_rows(effect: Effect) -> list[dict[str, Any]]:

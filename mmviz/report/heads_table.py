@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmviz.analysis.head_profiles import HeadProfile, all_heads
+from mmviz.analysis.similarity import MAX_COMPARED, REDUNDANT, HeadPair
 from mmviz.analysis.stack_words import stack_words
 from mmviz.experiments.head_ablation import DEAD, HeadEffect
 from mmviz.figures.token_labels import names
@@ -18,6 +19,8 @@ from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import MODALITIES, AttentionRecord, Request
 
+MAX_PAIRS = 6
+"""Redundant pairs that are named, nearest first."""
 _EFFECT_COLUMNS = ("effect", "answer_probability", "other_answer", "other_probability", "largest_change", "no_effect")
 _PROFILE_COLUMNS = ("entropy", "distance", *(f"attention_{modality}" for modality in MODALITIES), "sinks", "registers")
 
@@ -48,6 +51,41 @@ def heads_table(
         "verdict": [heads_summary(record, effects)] if effects else [],
     }
     return ExperimentTable("heads", columns, rows, facts, command)
+
+
+def redundant_table(
+    request: Request, record: AttentionRecord, pairs: Sequence[HeadPair] | None, command: str
+) -> ExperimentTable:
+    """Returns a row for each of ``pairs``, those of `mmviz.analysis.similarity.redundant_heads`, named ``redundant``.
+
+    A row holds ``map`` and ``other_map`` (the heads as `MapRef` writes them), the columns of
+    `mmviz.report.map_id_columns` of both, and their ``distance`` (Jensen-Shannon, from 0, the same, to 1). The facts
+    hold the distance that pairs are ``below``, and the ``verdict``. None: there were too many heads to compare.
+    """
+    columns = ("map", *PLACE_COLUMNS)
+    rows = [
+        {
+            **{"map": str(record.map_ref(*first)), **map_place(record, *first)},
+            **{f"other_{column}": value for column, value in
+               {"map": str(record.map_ref(*second)), **map_place(record, *second)}.items()},
+            "distance": distance,
+        }
+        for first, second, distance in pairs or ()
+    ]  # fmt: skip
+    facts = {**run_facts(request, record), "below": REDUNDANT, "verdict": [redundant_summary(record, pairs)]}
+    all_columns = (*columns, *(f"other_{column}" for column in columns), "distance")
+    return ExperimentTable("redundant", all_columns, rows, facts, command)
+
+
+def redundant_summary(record: AttentionRecord, pairs: Sequence[HeadPair] | None) -> str:
+    """Returns a sentence that names the pairs of heads that attend almost alike, nearest first, at most `MAX_PAIRS`."""
+    if pairs is None:
+        return say("heads-too-many", most=MAX_COMPARED)
+    text = "; ".join(
+        say("heads-pair", head=head_name(record, *first), other=head_name(record, *second), distance=distance)
+        for first, second, distance in pairs[:MAX_PAIRS]
+    )
+    return say("heads-redundant", pairs=text) if pairs else say("heads-none-redundant")
 
 
 def heads_summary(record: AttentionRecord, effects: Sequence[HeadEffect]) -> str:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from mmviz.app.components import page_elements
-from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
 from mmviz.report.result_table import ExperimentTable
 
 
-def table_downloads(table: ExperimentTable) -> None:
+def table_downloads(table: ExperimentTable, key: str | None = None) -> None:
     """Draws buttons for the table as CSV and JSON, and the command that makes it again.
 
-    Where the run had changes, which no command has (the fact ``changes``), a note says that it leaves them out. The
-    keys of the buttons begin with the table's name.
+    The keys of the buttons begin with ``key``, by default the table's name.
     """
-    downloads(table.name, table.to_csv(), table.to_json(), table.command)
-    if changes := table.facts.get("changes"):
-        page_elements.note(say("table-changes", changes=join_list(map(str, changes))))
+    downloads(table.name, table.to_csv(), table.to_json(), table.command, key=key)
 
 
 def downloads(

@@ -46,12 +46,18 @@ def prepare(model: Model, sample: Sample, changes: Sequence[Change], seed: int) 
 def prepare_variants(
     model: Model, sample: Sample, variants: Sequence[tuple[Change, ...]], seed: int
 ) -> Iterator[Prepared]:
-    """Yields ``sample`` under the changes of each variant, in order. The same sample is prepared once.
+    """Yields ``sample`` under the changes of each variant, in order. The same sample is prepared once. Variants
+    behind each other that change the inputs alike have one `Prepared`, so that those that cut routes can share calls.
 
     Raises as `prepare` does.
     """
     cache: dict[tuple[Change, ...], Prepared] = {}
+    last: tuple[tuple[Change, ...], Prepared] | None = None  # no more of them, since each may hold many tensors
     for changes in variants:
+        of_inputs = tuple(change for change in changes if isinstance(change, ReplaceInput | DropModality | DropTokens))
+        if last is not None and last[0] == of_inputs:
+            yield last[1]
+            continue
         # a model that can leave out a modality itself prepares the whole sample once for all subsets
         kinds = (ReplaceInput,) if hasattr(model, "vary") else (ReplaceInput, DropModality)
         to_sample = tuple(change for change in changes if isinstance(change, kinds))
@@ -64,6 +70,7 @@ def prepare_variants(
                 prepared = _vary(model, prepared, frozenset({change.modality}), ())
             elif isinstance(change, DropTokens):
                 prepared = _vary(model, prepared, frozenset(), change.tokens)
+        last = (of_inputs, prepared)
         yield prepared
 
 

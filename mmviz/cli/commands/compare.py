@@ -6,12 +6,15 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.change_options import read_option
 from mmviz.cli.experiment_command import Measured, Printed, add_experiment, run_experiment
 from mmviz.cli.options import backend_from
+from mmviz.cli.progress_line import reported_run
 from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.io.change_text import CONTROLS, read_cuts, read_removals, with_control
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from mmviz.report.result_table import ExperimentTable
     from mmviz.types import Change, MapRef, Sample
 
-Control = Literal["trained", "shuffled", "uniform"]
+OTHERS = (
+    "other", "other_image", "other_text", "other_audio", "other_control", "other_cut", "other_drop"
+)  # fmt: skip
+"""The options for B, of which one is needed. The last two change the run of A, whose written answer they keep."""
 MOST_PRINTED = 12
 """Tokens that are printed, those that differ most; the files hold all."""
 
@@ -33,21 +39,24 @@ def add(commands: Any) -> None:
     parser.add_argument("--other-image", metavar="FILE", help=help_text("compare --other-image"))
     parser.add_argument("--other-text", metavar="TEXT", help=help_text("compare --other-text"))
     parser.add_argument("--other-audio", metavar="FILE", help=help_text("compare --other-audio"))
-    parser.add_argument("--other-control", choices=get_args(Control), help=help_text("compare --other-control"))
+    parser.add_argument("--other-control", choices=list(CONTROLS), help=help_text("compare --other-control"))
+    parser.add_argument("--other-cut", metavar="ROUTES", help=help_text("compare --other-cut"))
+    parser.add_argument("--other-drop", metavar="MODALITIES", help=help_text("compare --other-drop"))
     parser.add_argument("--method", metavar="REF", help=help_text("compare --method"))
     parser.add_argument("--direction", choices=("from", "to"), default="from", help=help_text("compare --direction"))
     parser.add_argument("--token", type=int, metavar="N", help=help_text("compare --token"))
 
 
 def _run(options: argparse.Namespace) -> int:
-    others = (options.other, options.other_image, options.other_text, options.other_audio, options.other_control)
-    if all(other is None for other in others):
+    if all(getattr(options, other) is None for other in OTHERS):
         raise MmvizError("compare-none")
+    _further_changes(options)  # refuses what cannot be read before the work
     return run_experiment(
         options,
         lambda run, stop: _measure(options, run, stop),
         relevance=bool(options.method) and options.method.endswith("relevance"),
         of_answer=False,
+        shows_run=True,
     )
 
 
@@ -83,24 +92,35 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     from mmviz.explain import Run
     from mmviz.types import ShuffleWeights, UniformAttention
 
-    changes: dict[Control | None, tuple[Change, ...]] = {
-        "shuffled": (ShuffleWeights(1),), "uniform": (UniformAttention(),)
-    }  # fmt: skip
     backend = run.backend
-    request = replace(run.rerun_request(), answer=(), answer_part=())  # B writes an answer of its own
+    request = run.rerun_request()
+    if any(getattr(options, other) is not None for other in OTHERS[:-2]):
+        request = replace(request, answer=(), answer_part=())  # B writes an answer of its own
+    changes = request.changes
     if options.other:
         chosen = argparse.Namespace(**{**vars(options), "model": options.other})
         backend = chosen_backend(backend_from(chosen), options.other)
         request = replace(request, model=options.other, pairs=())
+        # its heads and routes are not those of A
+        changes = tuple(change for change in changes if isinstance(change, ShuffleWeights | UniformAttention))
     sample = _other_sample(options, run.sample)
     if sample is not None:
         request = replace(request, sample=sample)
-    request = replace(request, changes=changes.get(options.other_control, ()))
-    if options.other_control == "uniform":  # uniform attention has no gradient
+    if options.other_control:
+        changes = with_control(changes, options.other_control)
+    request = replace(request, changes=(*changes, *_further_changes(options)))
+    if UniformAttention() in request.changes:  # it has no gradient
         request = replace(request, relevance=False, depends_on=False)
     assert backend is not None
-    records = backend.run([request], stop=stop)
+    with reported_run():
+        records = backend.run([request], stop=stop)
     return Run(request.sample, records[0], backend, request) if records else None
+
+
+def _further_changes(options: argparse.Namespace) -> tuple[Change, ...]:
+    """Returns what is changed in B alone, beside the control. Raises ``MmvizError`` (``option-changes``)."""
+    cuts = read_option("--other-cut", options.other_cut, read_cuts)
+    return (*cuts, *read_option("--other-drop", options.other_drop, read_removals))
 
 
 def _other_sample(options: argparse.Namespace, sample: Sample) -> Sample | None:

@@ -26,17 +26,18 @@ def add(commands: Any) -> None:
     parser = add_experiment(commands, "effect", _run)
     add_baseline(parser, "effect")
     parser.add_argument("--subsets-csv", metavar="FILE", help=help_text("effect --subsets-csv"))
+    parser.add_argument("--interactions-csv", metavar="FILE", help=help_text("effect --interactions-csv"))
 
 
 def _run(options: argparse.Namespace) -> int:
-    return run_experiment(options, lambda run, stop: _measure(options, run, stop), ["subsets_csv"])
+    return run_experiment(options, lambda run, stop: _measure(options, run, stop), ["subsets_csv", "interactions_csv"])
 
 
 def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
     from mmviz.analysis.attributions import known_modality_shares
     from mmviz.experiments.modality_shapley import measure_modality_effect
     from mmviz.experiments.removals import present_modalities
-    from mmviz.report.effect_table import effect_rows, effect_table, subsets_table
+    from mmviz.report.effect_table import effect_rows, effect_table, interactions_table, subsets_table
 
     request, baseline = run.rerun_request(), options.baseline
     progress = ProgressLine(run.record, 2 ** len(present_modalities(run.sample)))
@@ -47,8 +48,10 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
     attention = known_modality_shares(run.record, run.map_ref)
     table = effect_table(request, run.record, effect, attention, run.map_ref, baseline, options.command_line)
     subsets = subsets_table(request, run.record, effect, baseline, options.command_line)
+    interactions = interactions_table(request, run.record, effect, baseline, options.command_line)
     printed = [Printed(effect_rows(effect, attention)), _subsets(effect)]
-    return Measured(table, printed, further_files=[(options.subsets_csv, subsets)])
+    further_files = [(options.subsets_csv, subsets), (options.interactions_csv, interactions)]
+    return Measured(table, printed, further_files=further_files)
 
 
 def _subsets(effect: Effect) -> Printed:

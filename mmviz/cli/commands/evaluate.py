@@ -127,27 +127,31 @@ def _routes(options: argparse.Namespace) -> int:
         result = measure(LocalBackend(), "trio", options.count, tick)
     _print_tables(markdown(result), result, options)
     if options.card:
-        from mmviz.assets_path import assets_dir
-        from mmviz.training.release.export import add_to_card
-
-        add_to_card(assets_dir() / "trio", "routes", result)
+        _add_to_card("routes", result)
     return 0
 
 
 def _stories(options: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from mmviz.backends.local import LocalBackend
     from mmviz.models.question_templates import FAMILIES
     from mmviz.training.evaluate.measure_model import worlds
-    from mmviz.training.evaluate.story_vs_ground_truth import SEED, judge_stories, markdown
+    from mmviz.training.evaluate.story_vs_ground_truth import SEED, figures, judge_stories, markdown
 
     world = worlds()["unseen scenes"]
     with _progress(options.count * len(FAMILIES)) as (_, tick):
         by_family = judge_stories(LocalBackend(), "trio", world, SEED, options.count, tick)
-    figures = {family: asdict(stories) for family, stories in by_family.items()}
-    _print_tables(markdown(by_family, SEED), {"seed": SEED, "stories": figures}, options)
+    result = figures(by_family, SEED, options.count)
+    _print_tables(markdown(result), result, options)
+    if options.card:
+        _add_to_card("stories", result)
     return 0
+
+
+def _add_to_card(name: str, result: dict[str, Any]) -> None:
+    from mmviz.assets_path import assets_dir
+    from mmviz.training.release.export import add_to_card
+
+    add_to_card(assets_dir() / "trio", name, result)
 
 
 @contextmanager

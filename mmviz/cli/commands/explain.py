@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmviz.cli.change_options import add_change_options, changes_of
 from mmviz.cli.map_options import add_map_options, check_map_options, figure_of, needs_relevance, shown_map
 from mmviz.cli.options import (
     FIGURES,
@@ -34,6 +35,7 @@ def add(commands: Any) -> None:
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument("--words", metavar="N,N", help=help_text("explain --words"))
     parser.add_argument("--json", metavar="FILE", help=help_text("explain --json"))
     parser.add_argument("--npz", metavar="FILE", help=help_text("explain --npz"))
@@ -49,7 +51,8 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from mmviz.cli.explain_folder import explain_folder
-    from mmviz.explain import explain
+    from mmviz.explain import run_sample
+    from mmviz.inputs import make_sample
     from mmviz.report.exact_attention_size import size_per_token, size_text
     from mmviz.report.json_summary import measured_prior, run_summary
 
@@ -63,9 +66,10 @@ def _run(options: argparse.Namespace) -> int:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     words = word_numbers(options.words)
     check_map_options(options, any(getattr(options, name) for name in (*FIGURES, "html")))
-    run = explain(
-        image=options.image, text=options.text, audio=options.audio, video=options.video, model=options.model,
-        backend=backend_from(options), relevance=needs_relevance(options), options=prompt_settings(options),
+    run = run_sample(
+        make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video),
+        model=options.model, backend=backend_from(options), changes=changes_of(options),
+        relevance=needs_relevance(options), options=prompt_settings(options),
     )  # fmt: skip
     if words:
         run = run.about_words(words)

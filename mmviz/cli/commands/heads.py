@@ -28,17 +28,22 @@ MOST_PRINTED = 20
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
     parser = add_experiment(commands, "heads", _run)
-    parser.add_argument("--edges", metavar="REF", help=help_text("heads --edges"))
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--edges", metavar="REF", help=help_text("heads --edges"))
+    instead.add_argument("--redundant", action="store_true", help=help_text("heads --redundant"))
     add_stack_options(parser, "heads")
 
 
 def _run(options: argparse.Namespace) -> int:
     layer_numbers(options.layers)
+    instead = "--edges" if options.edges else "--redundant" if options.redundant else None
     for option in ("stack", "layers"):
-        if options.edges and getattr(options, option) is not None:
-            raise MmvizError("option-excludes", option=f"--{option}", other="--edges")
-    measure = _measure_edges if options.edges else _measure
-    return run_experiment(options, lambda run, stop: measure(options, run, stop))
+        if instead and getattr(options, option) is not None:
+            raise MmvizError("option-excludes", option=f"--{option}", other=instead)
+    measure = _measure_edges if options.edges else _compare_heads if options.redundant else _measure
+    return run_experiment(
+        options, lambda run, stop: measure(options, run, stop), of_answer=not options.redundant
+    )  # fmt: skip
 
 
 def _measure_edges(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
@@ -69,6 +74,25 @@ def _measure_edges(options: argparse.Namespace, run: Run, stop: Stop) -> Measure
         rows.append([*edge_names(record, edges, edge), *numbers])
     printed = [Printed(rows, say("edges-title", head=head_name(record, number, ref.head)))] if rows[1:] else []
     return Measured(edge_table(edges, request, record, options.command_line), printed)
+
+
+def _compare_heads(options: argparse.Namespace, run: Run, stop: Stop) -> Measured:
+    from mmviz.analysis.head_profiles import all_heads
+    from mmviz.analysis.similarity import MAX_COMPARED, redundant_heads
+    from mmviz.i18n.page import say
+    from mmviz.report.heads_table import head_name, redundant_table
+
+    record = run.record
+    if record.is_long:
+        raise MmvizError("methods-run-long")
+    pairs = None if len(all_heads(record)) > MAX_COMPARED else redundant_heads(record)
+    rows = [[say(f"redundant-column-{column}") for column in ("head", "other", "distance")]]
+    rows += [
+        [head_name(record, *first), head_name(record, *second), f"{distance:.3f}"]
+        for first, second, distance in (pairs or ())[:MOST_PRINTED]
+    ]
+    table = redundant_table(run.rerun_request(), record, pairs, options.command_line)
+    return Measured(table, [Printed(rows)] if pairs else [])
 
 
 def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:

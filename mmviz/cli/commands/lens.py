@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.change_options import add_change_options, changes_of
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
@@ -16,6 +17,7 @@ from mmviz.cli.options import (
     stop_on_interrupt,
     word_numbers,
 )
+from mmviz.cli.progress_line import reported_run
 from mmviz.i18n.command_help import help_text
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
@@ -31,6 +33,7 @@ def add(commands: Any) -> None:
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument("--words", metavar="N,N", help=help_text("lens --words"))
     parser.add_argument("--json", metavar="FILE", help=help_text("lens --json"))
     parser.add_argument("--csv", metavar="FILE", help=help_text("lens --csv"))
@@ -49,8 +52,8 @@ def _run(options: argparse.Namespace) -> int:
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     backend = chosen_backend(backend_from(options), options.model)
     settings = tuple(prompt_settings(options).items())
-    request = Request(options.model, sample, answer_part=words, options=settings)
-    with stop_on_interrupt() as stop:
+    request = Request(options.model, sample, changes_of(options), answer_part=words, options=settings)
+    with stop_on_interrupt() as stop, reported_run():
         records = backend.run(lens_requests(request), stop=stop)
     lens = read_lens(records)
     if lens is None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmviz.cli.change_options import CHANGE_OPTIONS, add_change_options
 from mmviz.cli.experiment_command import run_of_inputs
 from mmviz.cli.options import (
     PROMPT_SETTINGS,
@@ -37,6 +38,7 @@ def add(commands: Any) -> None:
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument("--title", default="", help=help_text("present --title"))
     parser.add_argument("--story", action="store_true", help=help_text("present --story"))
     parser.add_argument("--out", metavar="FILE", required=True, help=help_text("present --out"))
@@ -66,7 +68,8 @@ def _run(options: argparse.Namespace) -> int:
 def _refuse_options(options: argparse.Namespace) -> None:
     """Refuses what a saved talk brings itself. Raises ``MmvizError`` (``talk-inputs-twice``)."""
     defaults = {"title": "", "story": False, "model": "trio"}
-    for name in ("image", "video", "text", "audio", *defaults, "backend", "token_file", *PROMPT_SETTINGS):
+    given = ("image", "video", "text", "audio", *defaults, "backend", "token_file")
+    for name in (*given, *PROMPT_SETTINGS, *CHANGE_OPTIONS):
         if getattr(options, name) != defaults.get(name):
             raise MmvizError("talk-inputs-twice", option=f"--{name.replace('_', '-')}")
 

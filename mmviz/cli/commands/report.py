@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmviz.cli.change_options import add_change_options
 from mmviz.cli.experiment_command import make_run
 from mmviz.cli.options import (
     add_input_options,
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
     add_input_options(parser)
     add_model_options(parser)
     add_prompt_options(parser)
+    add_change_options(parser)
     parser.add_argument("--words", metavar="N,N", help=help_text("--words"))
     parser.add_argument("--out", metavar="FILE", help=help_text("report --out"))
     parser.add_argument("--pdf", metavar="FILE", help=help_text("report --pdf"))

@@ -9,8 +9,9 @@ all things are counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -135,21 +136,36 @@ def judge_stories(
     return by_family
 
 
-def markdown(by_family: dict[str, FamilyStories], seed: int) -> str:
-    """Returns the table of the shares by family."""
+def figures(by_family: Mapping[str, FamilyStories], seed: int, count: int) -> dict[str, Any]:
+    """Returns the shares by family and of all, as plain values for the card: of ``count`` examples a family, those that
+    are answered rightly (``examples``), the shares of their stories that ``agree``, are ``sound`` and are ``told``, and
+    the mean number of ``steps``; None without such a trio."""
+    total = _total(list(by_family.values()))
+    families = {family: _figures(stories) for family, stories in by_family.items()}
+    return {"seed": seed, "count": count, "families": families, "all": _figures(total)}
+
+
+def _figures(stories: FamilyStories) -> dict[str, Any]:
+    shares = {"agree": stories.agreeing, "sound": stories.sound, "told": stories.told, "steps": sum(stories.steps)}
+    examples = stories.examples
+    return {
+        "examples": examples,
+        **{name: round(number / examples, 4) if examples else None for name, number in shares.items()},
+    }
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """Returns the table of `figures`."""
     lines = [
-        f"Seed {seed}.",
+        f"{result['count']} examples a family, seed {result['seed']}.",
         "",
         "| family | examples answered rightly | agree | sound | told | steps |",
         "|---|---|---|---|---|---|",
     ]
-    every = [*by_family.items(), ("**all**", _total(list(by_family.values())))]
-    for family, stories in every:
-        shares = (getattr(stories, name) / max(1, stories.examples) for name in ("agreeing", "sound", "told"))
-        mean = float(np.mean(stories.steps)) if stories.steps else 0.0
-        lines.append(
-            f"| {family} | {stories.examples} | " + " | ".join(f"{s:.2f}" for s in shares) + f" | {mean:.1f} |"
-        )
+    for family, row in [*result["families"].items(), ("**all**", result["all"])]:
+        shares = ("–" if row[name] is None else f"{row[name]:.2f}" for name in ("agree", "sound", "told"))
+        steps = "–" if row["steps"] is None else f"{row['steps']:.1f}"
+        lines.append(f"| {family} | {row['examples']} | {' | '.join(shares)} | {steps} |")
     return "\n".join(lines)
 
 

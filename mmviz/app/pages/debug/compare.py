@@ -22,7 +22,6 @@ from mmviz.app.pages.debug.side_by_side import card_html, difference_html, unit_
 from mmviz.app.reproduce_command import table_command
 from mmviz.app.selection import Selection
 from mmviz.app.selection_amounts import SelectionView
-from mmviz.app.session_state import CONTROLS, Control
 from mmviz.backends import Stop
 from mmviz.backends.replay import sample_digest
 from mmviz.explain import Run
@@ -32,8 +31,9 @@ from mmviz.figures.token_labels import names
 from mmviz.i18n.language import join_list, join_sentences, translated
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import load_gallery
+from mmviz.io.change_text import CONTROLS, with_control
 from mmviz.report.comparison_table import comparison_table
-from mmviz.types import Change, MapRef, MmvizError, Request, ShuffleWeights, UniformAttention
+from mmviz.types import MapRef, MmvizError, Request, ShuffleWeights, UniformAttention
 
 
 def compare_section(runner: ExperimentRunner) -> None:
@@ -98,7 +98,8 @@ def _command(runner: ExperimentRunner, option: str, a: SelectionView) -> str:
 def _options(runner: ExperimentRunner) -> list[str]:
     """Returns the choices of B: examples of the gallery, other controls on the same inputs, other models."""
     examples = [f"example/{example.id}" for example in load_gallery() if example != runner.state.run_example]
-    controls = [control for control in CONTROLS if _changes(runner, control) != runner.request.changes]
+    changes = runner.request.changes
+    controls = [control for control in CONTROLS if with_control(changes, control) != changes]
     return [*examples, *controls, *_model_options(runner)]
 
 
@@ -113,15 +114,6 @@ def _model_options(runner: ExperimentRunner) -> list[str]:
     return [
         f"model/{card.id}" for card in job.result or () if card.id != model and (card.id != "toy" or sample.text)
     ]  # the toy model reads text only
-
-
-def _changes(runner: ExperimentRunner, control: Control) -> tuple[Change, ...]:
-    """Returns the changes of a control. Heads ablated in A stay so, except in the model as trained."""
-    kept = () if control == "trained" else runner.request.changes
-    return (
-        *(change for change in kept if not isinstance(change, ShuffleWeights | UniformAttention)),
-        *CONTROLS[control],
-    )
 
 
 def _option_text(option: str) -> str:
@@ -144,7 +136,7 @@ def _make_other_run(runner: ExperimentRunner, option: str, stop: Stop) -> Run | 
         kept = tuple(change for change in request.changes if isinstance(change, ShuffleWeights | UniformAttention))
         request = replace(request, model=name, changes=kept, pairs=())
     else:
-        request = replace(request, changes=_changes(runner, kind))  # type: ignore[arg-type]  # the rest are controls
+        request = replace(request, changes=with_control(request.changes, kind))  # type: ignore[arg-type]  # a control
     is_uniform = any(isinstance(change, UniformAttention) for change in request.changes)
     has_relevance = runner.run.record.relevance is not None and not is_uniform  # uniform attention has no gradient
     request = replace(request, relevance=has_relevance)

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from mmviz.analysis.head_profiles import HeadProfile, all_heads, head_profiles
-from mmviz.analysis.similarity import redundant_heads
+from mmviz.analysis.similarity import MAX_COMPARED, redundant_heads
 from mmviz.app import run_change_actions
 from mmviz.app.components import page_elements
 from mmviz.app.components.stack_select import stack_select
@@ -31,13 +31,11 @@ from mmviz.report.heads_table import (
     heads_table,
     layer_in_stack,
     layer_name,
+    redundant_summary,
+    redundant_table,
 )
 from mmviz.types import AblateHead, AttentionRecord, Modality
 
-MAX_COMPARED = 128
-"""With more heads, comparing every pair of them takes too long."""
-MAX_PAIRS = 6
-"""Redundant pairs that are named, nearest first."""
 GRID = "heads-grid"
 
 
@@ -133,16 +131,15 @@ def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]
 
 def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Sequence[tuple[int, int]]) -> None:
     if len(heads) > MAX_COMPARED:
-        page_elements.note(say("heads-too-many", most=MAX_COMPARED))
+        page_elements.note(redundant_summary(record, None))
         return
     pairs = runner.measure(("redundant",), lambda *_: redundant_heads(record))
     if pairs is None:
         return
-    text = "; ".join(
-        say("heads-pair", head=head_name(record, *first), other=head_name(record, *second), distance=distance)
-        for first, second, distance in pairs[:MAX_PAIRS]
-    )
-    page_elements.note(say("heads-redundant", pairs=text) if pairs else say("heads-none-redundant"))
+    page_elements.note(redundant_summary(record, pairs))
+    if pairs:
+        command = f"{table_command(runner.state, runner.request, 'heads')} --redundant"
+        table_downloads(redundant_table(runner.request, record, pairs, command))
 
 
 def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Sequence[HeadProfile] | None) -> None:

@@ -10,11 +10,16 @@ import streamlit as st
 
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.attributions import known_modality_shares
-from mmviz.analysis.available_maps import last_keys
+from mmviz.analysis.available_maps import has_map, last_keys
+from mmviz.analysis.comparison import pair_tokens
 from mmviz.app.components import page_elements
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.side_by_side import SIDE
 from mmviz.app.pages.debug.written_answer_probability import written_change
+from mmviz.app.reproduce_command import compare_command
+from mmviz.app.selection import Selection, answer_selection
+from mmviz.app.selection_amounts import SelectionView
 from mmviz.backends import Stop
 from mmviz.experiments.removals import (
     Baseline,
@@ -30,7 +35,8 @@ from mmviz.i18n.page import say
 from mmviz.inputs.baseline import swap_input
 from mmviz.inputs.examples import Example, load_gallery
 from mmviz.report.attribution_card import method_card_html
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, PixelBox, Request, Sample, Token
+from mmviz.report.comparison_table import comparison_table
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, PixelBox, Request, Sample, Token
 
 KEEP, REMOVE = "keep", "remove"
 
@@ -73,6 +79,29 @@ def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
         before = runner.run.record
         st.html(_before_after_html(before, after, runner.run))
         _attention_cards(after, sample, runner)
+        if len(removed) == len(changed):  # else inputs of another example stand in A's place
+            _removal_downloads(runner, after, request)
+
+
+def _removal_downloads(runner: ExperimentRunner, after: AttentionRecord, request: Request) -> None:
+    """Draws what the answer token attends to before and after a removal as a table, where both have that token."""
+    map_ref = runner.run.map_ref
+    other = Run(request.sample, after, runner.backend(), request)
+    if not has_map(after, map_ref):
+        return
+    selection = Selection(answer_selection(runner.run, map_ref, "from"), (), "from", map_ref, "spotlight", "view")
+    a, b = SelectionView(runner.run, selection), SelectionView(other, selection)
+    partner = pair_tokens(a.selectable_tokens, b.selectable_tokens).partner(selection.tokens[0])
+    if partner is None:
+        return
+    b = SelectionView(other, replace(selection, tokens=(partner,)))
+    changes = request.changes[len(runner.request.changes) :]
+    command = compare_command(runner.state, runner.request, a, changes)
+    try:
+        table = comparison_table(a, b, (runner.request, request), command)
+    except MmvizError:  # a flow through a run too long for it
+        return
+    table_downloads(table, "perturb")
 
 
 def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:

@@ -13,10 +13,12 @@ from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.available_maps import streams_of
 from mmviz.app.components import page_elements
 from mmviz.app.components.route_names import cuts_text
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.compare import method_select
 from mmviz.app.pages.debug.side_by_side import card_html, unit_of
 from mmviz.app.pages.debug.written_answer_probability import written_change
+from mmviz.app.reproduce_command import compare_command
 from mmviz.app.selection import Selection
 from mmviz.app.selection_amounts import SelectionView
 from mmviz.backends import Stop
@@ -27,6 +29,7 @@ from mmviz.figures.signed_colours import signed
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
+from mmviz.report.comparison_table import comparison_table
 from mmviz.types import Answer, CutRoute, MapRef, MmvizError, UniformAttention
 
 
@@ -137,6 +140,10 @@ def cut_maps(runner: ExperimentRunner, cut: CutRun) -> None:
     legend = amount_legend_html(scale_max, page_elements.is_dark(), unit_of(before))
     st.html(f"<div class='compare-scale'><b>{html.escape(say('routes-scale'))}</b>{legend}</div>")
     page_elements.note(say("routes-map-help"))
+    assert cut.run.request is not None
+    changes = cut.run.request.changes[len(runner.request.changes) :]
+    command = compare_command(runner.state, runner.request, before, changes)
+    table_downloads(comparison_table(before, after, (runner.request, cut.run.request), command), "routes-cut")
 
 
 def _answer_view(run: Run, map_ref: MapRef) -> SelectionView:

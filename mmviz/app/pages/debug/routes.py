@@ -11,17 +11,20 @@ from mmviz.app import run_change_actions
 from mmviz.app.chosen_routes import EVERYWHERE, SWITCHES, current_choice, cut_stacks, cuts, restore_shown_routes
 from mmviz.app.components import page_elements
 from mmviz.app.components.page_elements import chip
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.layer_window_select import window_select
 from mmviz.app.pages.debug.route_effect import cut_answer, cut_maps
 from mmviz.app.pages.debug.route_switches import route_matrix
 from mmviz.app.pages.debug.route_table import route_table_section
 from mmviz.app.pages.debug.selected_tokens import selected_tokens_cut
+from mmviz.app.reproduce_command import table_command
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
 from mmviz.experiments.route_cut import route_cells
 from mmviz.figures.colour_scale import short
 from mmviz.figures.signed_colours import signed
 from mmviz.i18n.page import say
+from mmviz.report.effect_table import interactions_table
 from mmviz.types import INPUT_MODALITIES
 
 
@@ -75,6 +78,8 @@ def _interactions(runner: ExperimentRunner) -> None:
     if effect is not None:
         st.html(interactions_html(effect))
         page_elements.note(say("interactions-about", answer=effect.answer))
+        command = table_command(runner.state, runner.request, "effect", interactions_csv="interactions.csv")
+        table_downloads(interactions_table(runner.request, runner.run.record, effect, "learned", command))
 
 
 def interactions_html(effect: Effect) -> str:

@@ -23,6 +23,7 @@ from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.page import say
+from mmviz.io.change_text import CONTROLS
 from mmviz.present import make_talk
 from mmviz.report.exact_attention_size import size_per_token, size_text
 from mmviz.types import MmvizError
@@ -71,7 +72,7 @@ def control_buttons() -> None:
     state = session.current_state()
     active = state.control if state.run is None else change_links.control_of(state.run)
     with st.container(horizontal=True, gap="small"):
-        for control in session.CONTROLS:
+        for control in CONTROLS:
             label, hint = say(f"control-{control}"), say(f"control-{control}-help")
             kind: Literal["primary", "secondary"] = "primary" if control == active else "secondary"
             st.button(

@@ -14,9 +14,11 @@ from mmviz.analysis.route_attention import group_members
 from mmviz.app import resources, run_links, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import page_elements
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.effect_and_story import Trace, measure_trace
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.answer_words import words_of
+from mmviz.app.reproduce_command import table_command
 from mmviz.app.selection import Selection
 from mmviz.app.session_state import State
 from mmviz.backends import Backend
@@ -28,7 +30,8 @@ from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.report.story_cards import step_card, story_verdict
-from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError
+from mmviz.report.story_table import story_table
+from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError, Request
 
 STORY = "story"
 """The name of the experiment, and of its button."""
@@ -47,6 +50,8 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
         with st.container(key="story-strip"):
             page_elements.heading(say("story"), join_sentences([say("story-help"), say("story-recorded")]))
             _cards(run, run.record, recorded, None)
+        if run.request is not None:
+            _downloads(state, run.request, run.record, recorded)
         return
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
@@ -72,6 +77,8 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
                 run_links.keep_trace(state, word, trace)
         if trace is not None and trace.story is not None:
             _cards(run, record, trace.story, word)
+    if trace is not None and trace.story is not None:
+        _downloads(state, request, record, trace.story)
 
 
 def told_story(state: State, record: AttentionRecord) -> Story | None:
@@ -135,6 +142,12 @@ def _cards(run: Run, record: AttentionRecord, story: Story, word: int | None) ->
                     say("story-show"), key=f"story-show-{number}", help=say("story-show-help"), type="tertiary",
                     on_click=show_step, args=(record.id, word, step),
                 )  # fmt: skip
+
+
+def _downloads(state: State, request: Request, record: AttentionRecord, story: Story) -> None:
+    """Draws the story as a table, in a popover below the strip, which stays on the first screen."""
+    with st.popover(say("story-table"), help=say("story-table-help"), key="story-table", type="tertiary"):
+        table_downloads(story_table(request, record, story, table_command(state, request, "story")))
 
 
 def show_step(record_id: str, word: int | None, step: Step) -> None:

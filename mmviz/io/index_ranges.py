@@ -1,4 +1,4 @@
-"""Ascending numbers as text of the page's address, such as ``3-5.9``. No Streamlit."""
+"""Ascending numbers as text of an address or an option, such as ``3-5.9``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 _MAX_CHARS = 10
-"""The longest form of a number in the address."""
+"""The longest form of a number."""
 
 
 def read_group(text: str, count: int) -> tuple[int, ...] | None:
