@@ -79,7 +79,7 @@ def flex_mask(args: Sequence[Any]) -> FlexMask | None:
     """
     masked_scores = _definition()
     query, key, _, score_mod, block_mask, *rest = args
-    batch, heads, queries, keys = *query.shape[:3], key.shape[2]
+    (batch, heads, queries, _), keys = query.shape, key.shape[2]
     if masked_scores is None or batch * queries * keys > MAX_MASK:
         return None
     key = key.repeat_interleave(heads // key.shape[1], 1)

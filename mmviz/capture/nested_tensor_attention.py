@@ -11,14 +11,20 @@ from torch.nn.utils.rnn import pad_sequence
 
 
 def padded_call(kwargs: Mapping[str, Any], attn_output: Tensor) -> dict[str, Any]:
-    """Returns query, key, value, mask and output of a call of ``F.scaled_dot_product_attention`` on nested tensors.
+    """Returns the fields of `AttentionCall`, and the output, of ``F.scaled_dot_product_attention`` on nested tensors.
 
     The tensors are ``[sample, head, token, d]``, 0 after the last token of a sample; the mask
     ``[sample, 1, query, key]`` is True for pairs of real tokens. Gradients do not reach the model.
     """
     tensors = {name: _padded(kwargs[name]) for name in ("query", "key", "value")} | {"output": _padded(attn_output)}
     real = {name: _real(kwargs[name]) for name in ("query", "key")}
-    return tensors | {"mask": (real["query"][:, :, None] & real["key"][:, None, :])[:, None]}
+    scale = kwargs.get("scale")
+    return {
+        **tensors,
+        "mask": (real["query"][:, :, None] & real["key"][:, None, :])[:, None],
+        "causal": kwargs.get("is_causal", False), "has_dropout": bool(kwargs.get("dropout_p")),
+        "scale": tensors["query"].shape[-1] ** -0.5 if scale is None else scale,
+    }  # fmt: skip
 
 
 def _padded(nested: Tensor) -> Tensor:

@@ -22,8 +22,7 @@ from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.blocked_weights import AttentionPlaces, changed_weights, emptied_queries
 from mmviz.capture.call_axes import CallAxes, arrange_axes
-from mmviz.capture.capture_routes import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
-from mmviz.capture.data_flow_step import name_of
+from mmviz.capture.capture_routes import EAGER, FLEX, GUMBEL, NESTED, PACKED, SDPA, SDPA_LSE
 from mmviz.capture.flex_weights import blocked_flex, flex_tensors
 from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector, may_hide_attention
@@ -31,13 +30,14 @@ from mmviz.capture.kernel_call import KernelCall, kernel_call, leading_axes
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
 from mmviz.capture.nested_tensor_attention import padded_call
+from mmviz.capture.packed_attention import PACKED_KERNEL, packed_attention
 from mmviz.capture.plain_torch_modes import is_backward
 from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
 from mmviz.capture.query_key_tokens import PlaceFinder
 from mmviz.capture.recorded_calls import Operands, RecordedCalls
 from mmviz.capture.score_trace import ScoreTracer
 from mmviz.capture.sdpa_with_lse import as_autocast_would, sdpa_weights, sdpa_with_lse
-from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUse
+from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUse, is_softmax
 from mmviz.capture.token_wise import is_token_wise
 from mmviz.types import CaptureError
 
@@ -128,6 +128,8 @@ class AttentionRecorder(TorchFunctionMode):
                 result = self._product(name, args, kwargs, result)
             elif name == "flex_attention":
                 result = self._flex(func, args, kwargs, result)
+            elif name == PACKED_KERNEL:
+                result = self._packed(func, args, result)
         elif func is F.linear and self.calls.attention_calls:
             self.calls.add_projection(args, kwargs, result)
         if self.score_tracer:
@@ -145,10 +147,7 @@ class AttentionRecorder(TorchFunctionMode):
     ) -> Tensor:  # fmt: skip
         """Takes note of a softmax; returns the weights that the model is to use."""
         step = self.tracker.flow.step(weights)
-        parents = step.parents()
-        if weights.dim() == 0 or not parents or name_of(step) == "log_softmax":
-            return weights
-        if name_of(step) == "exp" and name_of(parents[0]) != "log_softmax":
+        if weights.dim() == 0 or not is_softmax(step):
             return weights
         scores = args[0] if args else kwargs.get("input", kwargs.get("logits"))
         trace = self.score_tracer.trace(scores) if self.score_tracer else None
@@ -189,10 +188,6 @@ class AttentionRecorder(TorchFunctionMode):
         flow, runs = self.tracker.flow, self.tracker.runs
         return self._token_places.operands(runs, flow.step(query), flow.step(key))
 
-    def _operands_of(self, weights: Tensor) -> Operands:
-        """Returns where the queries and keys come from that gave ``weights``; None where that is not known."""
-        return self._token_places.of_weights(self.tracker.runs, self.tracker.flow.step(weights)) or (None, None)
-
     def _axes(self, leading: Sequence[int], queries: int, operands: Operands) -> CallAxes:
         return arrange_axes(self.tracker.runs, leading, queries, self._num_heads, *operands)
 
@@ -204,7 +199,7 @@ class AttentionRecorder(TorchFunctionMode):
         values = views.values(value)
         if product.factor != 1:
             values = values * product.factor
-        operands = self._operands_of(weights)
+        operands = self._token_places.of_weights(self.tracker.runs, self.tracker.flow.step(weights)) or (None, None)
         leading = views.output(result).shape[:-2]
         axes = self._axes(leading, weights.shape[-2], operands)
         order = operands[0].order if operands[0] else None
@@ -237,7 +232,19 @@ class AttentionRecorder(TorchFunctionMode):
         is_recorded = self.calls.add(FLEX, result[0], axes, operands, axes.of_queries, place=place, **tensors)
         return (self.calls.ablated(result[0], axes), *result[1:]) if is_recorded else result
 
-    def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
+    def _packed(self, func: Callable[..., Any], args: Sequence[Any], result: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Records packed attention, each sample by itself; returns its result, computed anew under interventions."""
+        is_plain = self.replace is None and not self.places.block
+        output = packed_attention(
+            args, result, self, lambda kwargs, *computed: self._sdpa(kwargs, computed if is_plain else None)
+        )
+        if output is None:
+            return result
+        self.recorded_kernels.add((self.tracker.module, str(func)))
+        return output, *result[1:]
+
+    def _sdpa(self, kwargs: dict[str, Any], computed: tuple[Tensor, ...] | None = None) -> Tensor:
+        """Records fused attention, of which output and log-sum-exp may be ``computed`` by a kernel of another name."""
         own_query, own_key = kwargs["query"], kwargs["key"]  # before a cast
         place = self.places.next()
         if kwargs["query"].is_nested:
@@ -248,12 +255,12 @@ class AttentionRecorder(TorchFunctionMode):
         kernel = kernel_call(kwargs, self.places.blocked_in(place, axes, kwargs["key"]))
         if self.replace is not None:
             return self._replaced_sdpa(kernel, axes, operands, place)
-        attn_output, lse = sdpa_with_lse(kernel.kwargs)
-        attn_output, lse = kernel.without_emptied(attn_output, lse)
+        attn_output, lse = computed or kernel.without_emptied(*sdpa_with_lse(kernel.kwargs))
         query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
         scale = kwargs.get("scale")
+        route = PACKED if computed else SDPA if lse is None else SDPA_LSE
         is_recorded = self.calls.add(
-            SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries, place=place,
+            route, attn_output, axes, operands, axes.of_queries, place=place,
             query=axes.of_queries(query), key=axes.of_keys(key), value=axes.of_keys(value),
             mask=None if kernel.mask is None else axes.of_mask(kernel.mask), causal=kernel.causal,
             emptied=kernel.emptied_queries(axes),
@@ -269,13 +276,9 @@ class AttentionRecorder(TorchFunctionMode):
             raise CaptureError("cut-kernel", name=place[0])
         attn_output = F.scaled_dot_product_attention(**kwargs)
         call = padded_call(kwargs, attn_output)
-        output, query, scale = call.pop("output"), call["query"], kwargs.get("scale")
-        axes = self._axes(output.shape[:-2], query.shape[-2], (None, None))
-        self.calls.add(
-            NESTED, output, axes, (None, None), axes.of_queries, causal=kwargs.get("is_causal", False),
-            scale=query.shape[-1] ** -0.5 if scale is None else scale, has_dropout=bool(kwargs.get("dropout_p")),
-            place=place, **call,
-        )  # fmt: skip
+        output = call.pop("output")
+        axes = self._axes(output.shape[:-2], call["query"].shape[-2], (None, None))
+        self.calls.add(NESTED, output, axes, (None, None), axes.of_queries, place=place, **call)
         return attn_output
 
     def _replaced_sdpa(

@@ -63,6 +63,14 @@ class WeightsUse:
     """Brings weights, values and output of the product to one order of axes."""
 
 
+def is_softmax(step: Step) -> bool:
+    """Returns whether the result of a softmax or an ``exp`` is weights, as the ``exp`` of a log-softmax is."""
+    parents = step.parents()
+    if not parents or name_of(step) == "log_softmax":
+        return False
+    return name_of(step) != "exp" or name_of(parents[0]) == "log_softmax"
+
+
 class SoftmaxTracker:
     """The softmaxes of a model so far."""
 
