@@ -24,8 +24,11 @@ class ShownMap:
     """What exported figures and documents show first."""
 
     map_ref: MapRef
+    """The map or flow."""
     tokens: tuple[int, ...]
+    """The selected tokens, as indices on the side of the map that ``direction`` names."""
     direction: Direction
+    """Whether it shows what they attend to (``from``), or what attends to them (``to``)."""
 
     def view(self, run: Run) -> dict[str, Any]:
         """Returns it as the viewer takes it."""

@@ -53,6 +53,7 @@ class Grid:
     """The part of a table that is drawn: the windows of one stack, and all layers."""
 
     stack: str
+    """The stack of its windows."""
     routes: tuple[Route, ...]
     """The route of each row, in the order of `ROUTES`."""
     windows: tuple[LayerWindow, ...]
