@@ -81,14 +81,14 @@ def test_after_a_callback_that_fails_requests_are_taken_again() -> None:
 def test_a_change_that_belongs_together_is_made_entirely_and_then_requests_are_taken_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    requests = list[str]()
-    state = SafeSessionState(SessionState(), lambda: requests.append("taken"))
+    interrupts = list[str]()
+    state = SafeSessionState(SessionState(), lambda: interrupts.append("interrupt"))
     monkeypatch.setattr(streamlit_callback_patch, "get_script_run_ctx", lambda: SimpleNamespace(session_state=state))
     with pytest.raises(ZeroDivisionError), uninterrupted():
         with uninterrupted():
             state["a"] = 1
         state["a"] = 1 // 0
-    assert not requests and state["a"] == 1 and requests == ["taken"]
+    assert not interrupts and state["a"] == 1 and interrupts == ["interrupt"]
 
 
 @dataclass(frozen=True)

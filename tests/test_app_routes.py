@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import app_page
@@ -190,3 +191,26 @@ def test_a_model_that_cannot_be_cut_says_so_in_one_sentence(monkeypatch: pytest.
     (text,) = notes(page, "error")
     assert "cannot be cut" in text
     assert len(cells(page)) == 16, "the shares of attention stay"
+
+
+def test_a_late_click_in_a_figure_cuts_nothing_of_the_run_that_followed(routed_page: AppTest) -> None:
+    first, second = {"customdata": [0, 0]}, {"customdata": [0, 1]}
+    if not routed_page.get("plotly_chart"):
+        press(routed_page, f"routes-measure-{record_of(routed_page).id}")
+    shown_run = now(routed_page).run
+    assert shown_run is not None
+    now(routed_page).run = replace(shown_run, record=replace(shown_run.record, id="another"))
+    page = app_page.click(routed_page, routed_page.get("plotly_chart")[0], points=[first])
+    assert chosen_routes.RouteChoice() == chosen(page, shown_run.record.id) == chosen(page, "another")
+    now(page).run = shown_run
+    settled(run(page))
+    page = app_page.click(page, page.get("plotly_chart")[0], points=[second])
+    assert len(chosen(page, shown_run.record.id).routes) == 1
+
+
+def chosen(page: AppTest, record_id: str) -> chosen_routes.RouteChoice:
+    key = f"routes-choice-{record_id}"
+    choice: chosen_routes.RouteChoice = (
+        page.session_state[key] if key in page.session_state else chosen_routes.RouteChoice()
+    )
+    return choice

@@ -40,7 +40,8 @@ from mmviz.app.talk_draft import TalkDraft
 from mmviz.app.talk_runs import run_of
 from mmviz.backends.local import LocalBackend
 from mmviz.i18n.page import say
-from mmviz.models.encoders import encoder_cache
+from mmviz.models import content_caches
+from mmviz.models.encoders.encoder_cache import EncoderCache
 from mmviz.types import MmvizError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kept_runs")]
@@ -172,9 +173,10 @@ def test_a_visitor_can_make_the_server_forget(opened: AppTest, kept_runs: KeptRu
     press(opened, "run")
     second = address(opened)
     assert len(kept_runs) == 2 and say("run-link") in markup(opened)
-    assert any(cache._outputs for cache in encoder_cache._caches), "the encoders ran"
+    encodings = [cache for cache in content_caches._caches.values() if isinstance(cache, EncoderCache)]
+    assert any(cache._outputs for cache in encodings), "the encoders ran"
     press(opened, "forget")
-    assert not any(cache._outputs for cache in encoder_cache._caches)
+    assert not any(cache._outputs for cache in encodings)
     assert len(kept_runs) == 0 and now(opened).run is None and now(opened).form_start == Draft(None, "", None)
     assert opened.text_input(state.QUESTION).value == "" and address(opened) == {}
     assert "secret" not in markup(opened) and say("nothing-yet", examples=say("panel-examples")) in markup(opened)
