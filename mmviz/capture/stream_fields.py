@@ -17,6 +17,7 @@ from torch import Tensor
 from mmviz.capture.call_groups import Stream
 from mmviz.capture.data_flow_step import Step
 from mmviz.capture.origin_sets import NONE, OriginSets
+from mmviz.capture.query_key_tokens import without_axis
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.stream_links import beginning
 from mmviz.capture.token_origins import TokenOrigins
@@ -29,8 +30,9 @@ class StreamFields:
     def __init__(self, graph: StreamGraph, inputs: Mapping[str, InputFields]):
         self._graph = graph
         self._sets = OriginSets()
-        self._known: dict[int, Tensor] = {}
-        """The origins of tokens, for steps that hold those of streams which were followed before."""
+        self._known: dict[int, tuple[Tensor, int]] = {}
+        """The origins of tokens, and the axis of features, for steps that hold those of streams which were followed
+        before."""
         self._origins = TokenOrigins(self._sets, self._leaf, self._after_attention, follows_ids=True)
         self._keys_by_query = {
             id(call.queries_from.step): group.keys
@@ -46,20 +48,20 @@ class StreamFields:
         """Returns the fields of one sample of each stream, by its ``id``."""
         fields = {}
         for stream in self._graph.streams:
-            base, places = beginning(self._graph.groups, stream)[1:]
+            _, base, places, axis = beginning(self._graph.groups, stream)
             if base is None or places is None:
                 fields[id(stream)] = TokenFields(stream.count)
                 continue
             origins = self._origins.of(base)
             if origins is None:
-                of_tokens = torch.full((math.prod(base.shape[:-1]),), NONE)
+                of_tokens = torch.full((places.numel(),), NONE)
             else:
-                of_tokens = self._sets.merged(origins, -1).flatten()
+                of_tokens = self._sets.merged(origins, axis).flatten()
             before = {id(step) for step in base.chain()}
             if bool((of_tokens > NONE).any()):
                 self._read.add(id(stream))
             later = self._later(stream, of_tokens)
-            self._known |= {step: later for step in stream.steps if step not in before}
+            self._known |= {step: (later, axis) for step, axis in stream.steps.items() if step not in before}
             ordered = torch.full((stream.samples * stream.count,), NONE)
             ordered[places.flatten()] = of_tokens
             first = stream.count * (sample if stream.samples > 1 else 0)
@@ -86,10 +88,11 @@ class StreamFields:
             numbers = self._flat[step.input_name][0]
             if tuple(numbers.shape) == step.shape:
                 return numbers + self._sets.token([*self._flat].index(step.input_name), 0)
-        of_tokens = self._known.get(id(step))
-        if of_tokens is None or math.prod(step.shape[:-1]) != len(of_tokens):
+        of_tokens, axis = self._known.get(id(step), (None, -1))
+        leading = without_axis(step.shape, axis) if step.shape else ()
+        if of_tokens is None or math.prod(leading) != len(of_tokens):
             return None
-        return of_tokens.reshape(*step.shape[:-1], 1).expand(step.shape)
+        return of_tokens.reshape(leading).unsqueeze(axis).expand(step.shape)
 
     def _of_tokens(self, origins: list[int]) -> TokenFields:
         lost = next((origin for origin in origins if origin < NONE), None)
