@@ -14,6 +14,7 @@ import torch
 import transformers
 from generated_scores import probabilities_are_those_of_generate
 from numpy.typing import NDArray
+from picture_checkpoints import attending_tower, gemma3n
 from PIL import Image
 from several_input_checks import checks_of_several
 from test_huggingface_places import (
@@ -37,6 +38,7 @@ from mmviz import Modality, PixelBox, Sample, Seconds, Token, VideoPatch, make_s
 from mmviz.backends.local import LocalBackend
 from mmviz.capture import capture
 from mmviz.explain import run_sample
+from mmviz.models.huggingface.chat_model import ChatModel
 
 RESAMPLED = 8
 """Pixels around a place from which resampling may bring something."""
@@ -124,6 +126,28 @@ def grid_at_its_places(checkpoint: Checkpoint) -> None:
         change = np.abs(checkpoint.entering(stream, sample_of(model, _with_square(square))) - before).mean(1)
         held += int(change.argmax()) == number
     assert held >= 14, held
+
+
+def tower_patches_lie_in_what_they_see(checkpoint: Checkpoint) -> None:
+    """The patches of a tower whose last stages attend are cells that they see, half a cell off at most."""
+    torch.manual_seed(0)
+    module, processor = gemma3n(attending_tower(), 2048)
+    model = answered(ChatModel(module.eval(), processor, checkpoint.model.family, checkpoint.model.card, "cpu"))
+    prepared = model.prepare(sample_of(model))
+    with torch.no_grad(), capture(model.module) as result:
+        model(prepared.tensors)
+    streams, seen = model.located_tokens(prepared, result.fields), result.fields(prepared.tensors.pictures)
+    for stream, side in (("blocks.2", 8), ("memory", 4), ("blocks.3", 4)):
+        low, high = seen[stream].low, seen[stream].high
+        assert low is not None and high is not None
+        places = [token.location for token in streams[stream]]
+        cells = np.array([[(p.x0, p.x1), (p.y0, p.y1)] for p in places if isinstance(p, PixelBox)])  # [token, axis, 2]
+        middles = (cells.mean(2) / (WIDTH, HEIGHT)).T
+        assert len(cells) == len({*map(str, cells)}) == side**2, stream
+        assert (low < middles).all() and (middles < high).all(), stream
+        is_whole = (low > 0.01) & (high < 0.99)
+        assert (np.abs((low + high) / 2 - middles)[is_whole] < 0.5 / side).all(), stream
+        assert is_whole.any() or stream != "blocks.2", "of some the end of the picture cuts nothing"
 
 
 def language_tokens_at_their_places(checkpoint: Checkpoint) -> None:
@@ -443,7 +467,13 @@ def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
     """Returns the checks of a checkpoint by their names."""
     shared = (weights_of_a_padded_batch,) if name in UNCOVERED else ()
     if name in GRIDS:
-        checks_of_grid = (grid_at_its_places, *CHECKS[1:], moments_at_their_places, rollout_goes_on_into_the_sound)
+        checks_of_grid = (
+            grid_at_its_places,
+            tower_patches_lie_in_what_they_see,
+            *CHECKS[1:],
+            moments_at_their_places,
+            rollout_goes_on_into_the_sound,
+        )
         return {check.__name__: check for check in (*checks_of_grid, *shared)}
     if name in LONG:
         with_picture = (language_tokens_at_their_places, softmax_of_the_very_scores)

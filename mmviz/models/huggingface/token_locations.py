@@ -72,7 +72,7 @@ def located_streams(
 
     ``pictures``, ``sounds``: their fields by the names under which the model takes them. ``written``: the tokens of
     prompt and answer, without the places of pictures and sounds. ``encoded``: how many of them an encoder reads, where
-    a decoder reads the others. ``has_grid``: whether those of a picture are a square grid over it.
+    a decoder reads the others. ``has_grid``: whether those of a picture, and of its tower, are a square grid over it.
     """
     image_fields, audio_fields = fields_of({} if has_grid else pictures), fields_of(sounds)
     ends = {"input_ids": (0, len(written) if encoded is None else encoded)}
@@ -98,6 +98,9 @@ def located_streams(
             numbers = [number for number, token in enumerate(written) if token.modality is Modality.IMAGE]
             for k, token in _patches(_grid_fields(pictures, len(numbers)), image):
                 located[numbers[k] + int(shifts[0])] = token
+        elif has_grid and all(token.modality is Modality.SPECIAL for token in located):  # neither words nor sound
+            for k, token in _patches(_grid_fields(pictures, len(located)), image):
+                located[k] = token
         streams[name] = located
     return streams
 
