@@ -136,9 +136,9 @@ def tower_patches_lie_in_what_they_see(checkpoint: Checkpoint) -> None:
     prepared = model.prepare(sample_of(model))
     with torch.no_grad(), capture(model.module) as result:
         model(prepared.tensors)
-    streams, seen = model.located_tokens(prepared, result.fields), result.fields(prepared.tensors.pictures)
+    streams, fields = model.located_tokens(prepared, result.fields), result.fields(prepared.tensors.pictures)
     for stream, side in (("blocks.2", 8), ("memory", 4), ("blocks.3", 4)):
-        low, high = seen[stream].low, seen[stream].high
+        low, high = fields[stream].low, fields[stream].high
         assert low is not None and high is not None
         places = [token.location for token in streams[stream]]
         cells = np.array([[(p.x0, p.x1), (p.y0, p.y1)] for p in places if isinstance(p, PixelBox)])  # [token, axis, 2]
