@@ -353,7 +353,27 @@ def phi4_multimodal() -> tuple[Any, Any]:
     return hf.Phi4MultimodalForCausalLM(config), processor
 
 
-def gemma3n() -> tuple[Any, Any]:
+def attending_tower() -> str:
+    """Returns the name under which timm knows a tower whose last stages attend, as that of Gemma 3n does."""
+    from timm.models import is_model, register_model
+    from timm.models.mobilenetv5 import MobileNetV5Encoder, decode_arch_def
+
+    def tiny_mobilenetv5(pretrained: bool = False, **_: Any) -> Any:
+        stages = [
+            ["er_r1_k3_s2_e2_c16"], ["uir_r1_a3_k5_s2_e2_c16"],
+            ["uir_r1_a5_k5_s2_e2_c32", "mqa_r1_k3_h2_v2_s1_d8_c32", "uir_r1_a0_k0_s1_e2_c32"],
+            ["uir_r1_a5_k5_s2_e2_c32", "mqa_r1_k3_h4_s1_d8_c32", "uir_r1_a0_k0_s1_e2_c32"],
+        ]  # fmt: skip
+        return MobileNetV5Encoder(decode_arch_def(stages), stem_size=16, pad_type="same", msfa_output_resolution=4)
+
+    tiny_mobilenetv5.__module__ = "timm.models.mobilenetv5"  # where timm looks for its settings
+    name = tiny_mobilenetv5.__name__
+    if not is_model(name):
+        register_model(tiny_mobilenetv5)
+    return name
+
+
+def gemma3n(tower: str = "test_efficientnet", width: int = 256) -> tuple[Any, Any]:
     """A tower of convolutions by timm; pictures and sounds have ids beyond those of the text."""
     names = {
         "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "boa_token": "<start_of_audio>",
@@ -371,7 +391,7 @@ def gemma3n() -> tuple[Any, Any]:
         layer_types=["sliding_attention", "full_attention"] * 2, num_kv_shared_layers=2, laurel_rank=4,
         altup_num_inputs=2, activation_sparsity_pattern=[0.0] * 4,
     ) | {"num_hidden_layers": 4}  # fmt: skip
-    vision = {"architecture": "test_efficientnet", "hidden_size": 256, "vocab_size": 1, "vocab_offset": first}
+    vision = {"architecture": tower, "hidden_size": width, "vocab_size": 1, "vocab_offset": first}
     audio = {
         "vocab_size": 1, "vocab_offset": first + 1, "hidden_size": 32, "conf_num_attention_heads": 4,
         "conf_num_hidden_layers": 2, "sscp_conv_channel_size": [8, 4],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import tiny_checkpoints  # first: it sets what transformers reads
 from app_page import EXAMPLES, AppTest, address, markup, notes, now, press, run, settled, visit, word
+from records import plain
 
 from mmviz.app import model_links
 from mmviz.app import session_state as state
@@ -236,7 +237,9 @@ def test_equal_names_are_told_apart(tmp_path: Path) -> None:
     assert model_labels([*specs, "hf:x/y"]) == {specs[0]: specs[0], specs[1]: specs[1], "hf:x/y": "x/y"}
 
 
-def test_the_command_line_takes_several_models_and_what_is_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_takes_several_models_what_is_on_the_disk_and_a_saved_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from mmviz.cli.commands import app
     from mmviz.models.huggingface import disk_checkpoints as disk
 
@@ -255,6 +258,11 @@ def test_the_command_line_takes_several_models_and_what_is_on_the_disk(monkeypat
         arguments = started.pop()
         assert [arguments[k + 1] for k, part in enumerate(arguments) if part == "--model"] == models
     assert main(["app", "--model", "trio", "--model", "none"]) == 2 and not started
+    plain().save(tmp_path / "run.npz")
+    assert main(["app", "--headless", str(tmp_path / "run.npz")]) == 0
+    arguments = started.pop()
+    assert arguments[arguments.index("--run") + 1] == str(tmp_path / "run.npz")
+    assert main(["app", "--headless", str(tmp_path / "none.npz")]) == 2 and not started
 
 
 def watched(folder: Path, stop_after: int) -> tuple[list[Notice], list[tuple[int, int]], str]:

@@ -39,6 +39,7 @@ def test_a_family_that_works_has_a_row_with_what_was_measured(clip: CheckpointOu
     (row,) = [line for line in document.splitlines() if line.startswith("| CLIP")]
     assert row.count("|") == len(COLUMNS) + 1 and "`CLIPModel`" in row and "picture: yes; words: yes" in row
     assert f"{clip.parity:.1e}" in row and "1 of 1 checkpoints ran" in document and "Whisper" in document
+    assert "Granite Speech (its feature extractor needs torchaudio" in document
 
 
 @pytest.mark.long

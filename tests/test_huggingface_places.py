@@ -6,6 +6,7 @@ token depends on its own part of the input alone, whatever functions lie between
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.capture import capture
 from mmviz.explain import Run, run_sample
 from mmviz.models.custom_model_factory import load
+from mmviz.models.huggingface.patch_cells import grid_cells
 from mmviz.types import AudioInput, ImageInput
 
 pytestmark = pytest.mark.slow
@@ -35,6 +37,8 @@ SOUNDS = ("qwen2_audio", "whisper", "ast")
 MERGED = ("llava", "llava_next", "idefics3", "gemma3", "paligemma")
 TILED = ("llava_next", "idefics3")
 Changed = NDArray[np.float32]
+FIRST_OF_LIST = re.compile(r"(.+?(?:\.0)+)\.")
+"""The path of the first block of a list, or of the first list of several."""
 REACH = 0.04
 """Seconds beyond the place of a moment that its vector may come from: half a window of a spectrogram, and what
 convolutions join."""
@@ -100,7 +104,10 @@ def entering(model: Any, sample: Sample, block: str) -> NDArray[np.float32]:
     with torch.no_grad(), suppress(Entered):
         model(model.prepare(sample).tensors)
     handle.remove()
-    return np.asarray(kept[0].reshape(-1, kept[0].shape[-1]))
+    vectors = kept[0]
+    if vectors.dim() == 4 and "vision" in block:  # of a tower of convolutions, which has its features before its places
+        vectors = vectors.movedim(1, -1)
+    return np.asarray(vectors.reshape(-1, vectors.shape[-1]))
 
 
 def block_of(model: Any, sample: Sample, stream: str) -> str:
@@ -117,7 +124,8 @@ def streams_and_blocks(model: Any, sample: Sample) -> tuple[dict[str, list[Token
     streams: dict[str, list[Token]] = model.located_tokens(prepared, result.fields)
     record = result.record(streams, batch=0 if result.samples() > 1 else None)
     paths = {attn_map.queries: attn_map.name for attn_map in reversed(record.maps)}
-    return streams, {stream: path[: path.find(".0.") + 2] for stream, path in paths.items() if ".0." in path}
+    first = {stream: FIRST_OF_LIST.match(path) for stream, path in paths.items()}
+    return streams, {stream: match[1] for stream, match in first.items() if match is not None}
 
 
 def meets(token: Token, square: PixelBox, margin: float) -> bool:
@@ -267,3 +275,20 @@ def test_a_run_shows_picture_sound_and_words_in_one_record(models: dict[str, Any
     assert len(moments) == 50 and moments[0].start == 0 and moments[-1].end == pytest.approx(2, abs=0.03)
     assert all(a.end == pytest.approx(b.start) for a, b in pairwise(moments))
     assert isinstance(run.sample.audio, AudioInput) and not isinstance(run.sample.image, ImageInput)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(32, 7, 4), (96, 31, 8), (96, 3, 8), (32, 63, 8)])
+def test_cells_of_strided_convolutions_lie_around_the_middle_of_what_they_see(
+    size: int, kernel: int, stride: int
+) -> None:
+    """A convolution with as much padding on both sides sees ``kernel`` pixels around the first of each stride."""
+    order = np.repeat(np.arange(size // stride), 2)  # two rows
+    low, high = (np.clip(order * stride + edge, 0.0, size) for edge in (-(kernel // 2), kernel // 2 + 1))
+    cells = grid_cells(low, high, order)
+    if kernel == 3 or kernel > size:  # they do not overlap, or each sees an end of the picture
+        assert np.array_equal(cells, (low, high))
+        return
+    middles = order * stride + 0.5
+    expected = np.clip([middles - stride / 2, middles + stride / 2], 0, size)
+    expected[1, order == order.max()] = size  # what is beyond the last middle belongs to it
+    np.testing.assert_allclose(cells, expected, atol=1e-9)

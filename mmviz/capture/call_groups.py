@@ -21,8 +21,9 @@ class Stream:
     """Number of tokens in a sample."""
     path: str
     """The list of blocks, or the module, that first attends over it."""
-    steps: set[int] = field(default_factory=set)
-    """The ids of the steps that hold its tokens, as far as attention over it came from them."""
+    steps: dict[int, int] = field(default_factory=dict)
+    """The axis of features of each step that holds its tokens, by its id, as far as attention over it came from
+    them."""
     roles: set[Hashable] = field(default_factory=set)
     """The parts of blocks that attend over it, whether for keys alone, and how often the block had run."""
     has_blocks: bool = False

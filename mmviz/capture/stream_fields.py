@@ -17,6 +17,7 @@ from torch import Tensor
 from mmviz.capture.call_groups import Stream
 from mmviz.capture.data_flow_step import Step
 from mmviz.capture.origin_sets import NONE, OriginSets
+from mmviz.capture.query_key_tokens import without_axis
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.stream_links import beginning
 from mmviz.capture.token_origins import TokenOrigins
@@ -29,8 +30,9 @@ class StreamFields:
     def __init__(self, graph: StreamGraph, inputs: Mapping[str, InputFields]):
         self._graph = graph
         self._sets = OriginSets()
-        self._known: dict[int, Tensor] = {}
-        """The origins of tokens, for steps that hold those of streams which were followed before."""
+        self._known: dict[int, tuple[Tensor, int]] = {}
+        """The origins of tokens, and the axis of features, for steps that hold those of streams which were followed
+        before."""
         self._origins = TokenOrigins(self._sets, self._leaf, self._after_attention, follows_ids=True)
         self._keys_by_query = {
             id(call.queries_from.step): group.keys
@@ -38,7 +40,9 @@ class StreamFields:
         }  # fmt: skip
         self._flat = {name: _distinct(fields) for name, fields in inputs.items()}
         self._axes = next((len(fields.low) for fields in inputs.values()), 2)
-        self._ends: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        self._rows: dict[int, int] = {}
+        """The row of each known origin in the ends ``[row, axis]``."""
+        self._low = self._high = np.zeros((0, self._axes), np.float32)
         self._read: set[int] = set()
         """The ids of streams of which some tokens come from an input."""
 
@@ -46,20 +50,20 @@ class StreamFields:
         """Returns the fields of one sample of each stream, by its ``id``."""
         fields = {}
         for stream in self._graph.streams:
-            base, places = beginning(self._graph.groups, stream)[1:]
+            _, base, places, axis = beginning(self._graph.groups, stream)
             if base is None or places is None:
                 fields[id(stream)] = TokenFields(stream.count)
                 continue
             origins = self._origins.of(base)
             if origins is None:
-                of_tokens = torch.full((math.prod(base.shape[:-1]),), NONE)
+                of_tokens = torch.full((places.numel(),), NONE)
             else:
-                of_tokens = self._sets.merged(origins, -1).flatten()
+                of_tokens = self._sets.merged(origins, axis).flatten()
             before = {id(step) for step in base.chain()}
             if bool((of_tokens > NONE).any()):
                 self._read.add(id(stream))
             later = self._later(stream, of_tokens)
-            self._known |= {step: later for step in stream.steps if step not in before}
+            self._known |= {step: (later, axis) for step, axis in stream.steps.items() if step not in before}
             ordered = torch.full((stream.samples * stream.count,), NONE)
             ordered[places.flatten()] = of_tokens
             first = stream.count * (sample if stream.samples > 1 else 0)
@@ -86,17 +90,19 @@ class StreamFields:
             numbers = self._flat[step.input_name][0]
             if tuple(numbers.shape) == step.shape:
                 return numbers + self._sets.token([*self._flat].index(step.input_name), 0)
-        of_tokens = self._known.get(id(step))
-        if of_tokens is None or math.prod(step.shape[:-1]) != len(of_tokens):
+        of_tokens, axis = self._known.get(id(step), (None, -1))
+        leading = without_axis(step.shape, axis) if step.shape else ()
+        if of_tokens is None or math.prod(leading) != len(of_tokens):
             return None
-        return of_tokens.reshape(*step.shape[:-1], 1).expand(step.shape)
+        return of_tokens.reshape(leading).unsqueeze(axis).expand(step.shape)
 
     def _of_tokens(self, origins: list[int]) -> TokenFields:
         lost = next((origin for origin in origins if origin < NONE), None)
         if lost is not None:
             return TokenFields(len(origins), unfollowed=self._sets.loss(lost)[0])
-        ends = [self._ends_of(origin) for origin in origins]
-        low, high = (np.stack([pair[side] for pair in ends], 1) for side in (0, 1))
+        self._find_ends(origins)
+        rows = [self._rows[origin] for origin in origins]
+        low, high = np.ascontiguousarray(self._low[rows].T), np.ascontiguousarray(self._high[rows].T)
         is_learned = np.array([self._is_learned(origin) for origin in origins])
         return TokenFields(len(origins), low, high, is_learned if is_learned.any() else None)
 
@@ -107,30 +113,49 @@ class StreamFields:
             return all(map(self._is_learned, parts))
         return origin > NONE and self._sets.place(origin)[0] == len(self._flat)
 
-    def _ends_of(self, origin: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Returns both ends of the smallest intervals that hold an origin, ``[axis]``; infinite for none."""
-        if origin not in self._ends:
-            parts = self._sets.parts(origin) or (origin,)
-            pairs = [self._ends_of(part) for part in parts if self._sets.parts(part)]
-            pairs += self._ends_of_numbers([part for part in parts if not self._sets.parts(part)])
-            self._ends[origin] = np.min([pair[0] for pair in pairs], 0), np.max([pair[1] for pair in pairs], 0)
-        return self._ends[origin]
+    def _find_ends(self, origins: Sequence[int]) -> None:
+        """Finds both ends of the smallest intervals that hold each origin; infinite for none.
 
-    def _ends_of_numbers(self, origins: Sequence[int]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Returns both ends of the smallest intervals that hold origins that are no means, for each input of theirs.
-
-        At once for all: the patches of a picture have hundreds of thousands of numbers.
+        At once for all that are equally far from the numbers of the inputs: the patches of a picture have hundreds of
+        thousands of numbers.
         """
-        pairs = [(np.full(self._axes, np.inf, np.float32), np.full(self._axes, -np.inf, np.float32))]
-        members: dict[int, list[int]] = {}
-        for origin in origins:
+        levels, open_origins = [], {origin for origin in origins if origin not in self._rows}
+        while open_origins:
+            levels.append(open_origins)
+            parts = {part for origin in open_origins for part in self._sets.parts(origin)}
+            open_origins = parts - self._rows.keys()
+        for level in reversed(levels):
+            unknown = [origin for origin in level if origin not in self._rows]
+            means = [origin for origin in unknown if self._sets.parts(origin)]
+            self._add_numbers([origin for origin in unknown if not self._sets.parts(origin)])
+            if means:
+                parts_of = [self._sets.parts(origin) for origin in means]
+                rows = np.array([self._rows[part] for parts in parts_of for part in parts])
+                starts = np.cumsum([0, *map(len, parts_of[:-1])])
+                ends = np.minimum.reduceat(self._low[rows], starts), np.maximum.reduceat(self._high[rows], starts)
+                self._add(means, *ends)
+
+    def _add_numbers(self, origins: Sequence[int]) -> None:
+        """Adds the ends of origins that are no means: those of the numbers of the inputs."""
+        low = np.full((len(origins), self._axes), np.inf, np.float32)
+        high = -low
+        members: dict[int, tuple[list[int], list[int]]] = {}
+        for row, origin in enumerate(origins):
             if origin > NONE:
                 source, _, member = self._sets.place(origin)
-                members.setdefault(source, []).append(member)
+                rows, numbers = members.setdefault(source, ([], []))
+                rows.append(row)
+                numbers.append(member)
         for source, (_, lows, highs) in enumerate(self._flat.values()):
             if source in members:
-                pairs.append((lows[:, members[source]].min(1), highs[:, members[source]].max(1)))
-        return pairs
+                rows, numbers = members[source]
+                low[rows], high[rows] = lows[:, numbers].T, highs[:, numbers].T
+        self._add(origins, low, high)
+
+    def _add(self, origins: Sequence[int], low: NDArray[np.float32], high: NDArray[np.float32]) -> None:
+        """Adds the ends ``[origin, axis]`` of origins."""
+        self._rows |= {origin: len(self._low) + row for row, origin in enumerate(origins)}
+        self._low, self._high = np.concatenate([self._low, low]), np.concatenate([self._high, high])
 
 
 def _distinct(fields: InputFields) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:

@@ -83,7 +83,7 @@ class StreamGraph:
         path, run = _container(call)
         is_block_input = is_input(side.base, call)
         role = _role(call, run, is_memory, is_block_input)
-        steps = [] if side.base is None else _same_tokens(side)
+        steps = dict.fromkeys(_same_tokens(side), side.base_axis)
         if side.base is not None:
             is_followed = True
             for step in islice(side.base.chain(), _FAR):
@@ -100,7 +100,7 @@ class StreamGraph:
                 stream.steps.update(steps)
                 return stream
         name = side.base.input_name if side.base is not None else ""
-        stream = Stream(side.samples, side.count, path, set(steps), {role}, run is not None, is_memory, name, side=side)
+        stream = Stream(side.samples, side.count, path, steps, {role}, run is not None, is_memory, name, side=side)
         self.streams.append(stream)
         return stream
 

@@ -19,6 +19,7 @@ from mmviz.capture.joint_system import FlowLink
 from mmviz.capture.key_update_order import UpdatesOf, state_of
 from mmviz.capture.lost_routes import LostRoute, later_routes
 from mmviz.capture.origin_sets import NONE, OriginSets
+from mmviz.capture.query_key_tokens import without_axis
 from mmviz.capture.token_origins import TokenOrigins, flat_numbers
 
 Entry = tuple[int, int, int, int, int, float]
@@ -68,28 +69,33 @@ class StreamLinks:
 
     def _follow(self, number: int) -> None:
         """Finds what the tokens of a stream are made of, where attention first runs over it."""
-        time, base, places = beginning(self._groups, self._streams[number])
+        time, base, places, axis = beginning(self._groups, self._streams[number])
         if base is not None and places is not None:
-            self._entries += self._entries_at(number, time, base, places)
+            self._entries += self._entries_at(number, time, base, places, axis)
 
     def _is_joined_again(self, number: int) -> bool:
         """Returns whether a stream of latents and what they attend to is joined of the same tokens in each layer."""
         stream = self._streams[number]
-        time, base, places = beginning(self._groups, stream)
+        time, base, places, axis = beginning(self._groups, stream)
         if stream.newest is None or base is None or places is None:
             return False
         bases = [group.key_sides[0].base for group in self._groups if group.keys is stream]
-        first, *others = [None if step is None else self._entries_at(number, time, step, places) for step in bases]
+        first, *others = [
+            None if step is None else self._entries_at(number, time, step, places, axis) for step in bases
+        ]
         return bool(first) and all(other == first for other in others)
 
-    def _entries_at(self, number: int, time: int, base: Step, places: Tensor) -> list[Entry]:
-        """Returns what the tokens of a stream are made of that ``base`` holds at ``places``; adds what is lost."""
+    def _entries_at(self, number: int, time: int, base: Step, places: Tensor, axis: int) -> list[Entry]:
+        """Returns what the tokens of a stream are made of that ``base`` holds at ``places``; adds what is lost.
+
+        ``axis``: the axis of ``base`` that holds features.
+        """
         entries: list[Entry] = []
         sets = OriginSets()
         origins = self._origins(number, time, sets).of(base)
-        if origins is None or origins.shape[:-1] != places.shape:
+        if origins is None or without_axis(origins.shape, axis) != places.shape:
             return entries
-        of_tokens = sets.merged(origins, -1).flatten()
+        of_tokens = sets.merged(origins, axis).flatten()
         for flat, origin in zip(places.flatten().tolist(), of_tokens.tolist(), strict=True):
             if origin < NONE:
                 function, source = sets.loss(origin)
@@ -113,24 +119,25 @@ class StreamLinks:
 
     def _origins(self, number: int, time: int, sets: OriginSets) -> TokenOrigins:
         """Returns how tokens are followed back from stream ``number``, over which attention first runs at ``time``."""
-        leaves: dict[int, tuple[int, Stream]] = {}
+        leaves: dict[int, tuple[int, Stream, int]] = {}
         for other, stream in enumerate(self._streams):
             if other != number:
                 for part in (stream.newest, stream):
-                    leaves |= {step: (other, part) for step in part.steps} if part is not None else {}
+                    steps = {} if part is None else part.steps
+                    leaves |= {step: (other, part, axis) for step, axis in steps.items()}  # type: ignore[misc]
 
         def leaf(step: Step) -> Tensor | None:
-            other, part = leaves.get(id(step), (-1, None))
+            other, part, axis = leaves.get(id(step), (-1, None, -1))
             if part is None or len(step.shape) < 2 or name_of(step) == ATTENTION:
                 return None
             stream = self._streams[other]
-            numbers = flat_numbers(step.shape[:-1], part.samples, part.count)
+            numbers = flat_numbers(without_axis(step.shape, axis), part.samples, part.count)
             if numbers is not None and part is not stream:  # the newest tokens among earlier tokens
                 numbers = self._among_earlier(stream, numbers)
             if numbers is None:
                 return None
             state = state_of(self._updates, self._groups, stream, step, time)
-            return (numbers + sets.token(other, state))[..., None].expand(step.shape)
+            return (numbers + sets.token(other, state)).unsqueeze(axis).expand(step.shape)
 
         def after_attention(query: Step, origins: Tensor) -> Tensor:
             updated = self._maps_by_query.get(id(query))
@@ -141,16 +148,20 @@ class StreamLinks:
         return TokenOrigins(sets, leaf, after_attention)
 
 
-def beginning(groups: Sequence[CallGroup], stream: Stream) -> tuple[int, Step | None, Tensor | None]:
-    """Returns the first map over a stream, the step of its tokens there, and the flat number of each of them."""
+def beginning(groups: Sequence[CallGroup], stream: Stream) -> tuple[int, Step | None, Tensor | None, int]:
+    """Returns the first map over a stream, the step of its tokens there, the flat number of each, and its feature axis.
+
+    Towers of convolutions have their features along axis 1 and rows and columns after it.
+    """
     uses = [
-        (time, side.base)
+        (time, side.base, side.base_axis)
         for time, group in enumerate(groups)
         for of_side, side in ((group.queries, group.query_sides[0]), (group.keys, group.key_sides[0]))
         if of_side is stream
     ]
-    for _, base in uses:
-        places = None if base is None else flat_numbers(base.shape[:-1], stream.samples, stream.count)
+    for _, base, axis in uses:
+        leading = () if base is None else without_axis(base.shape, axis)
+        places = flat_numbers(leading, stream.samples, stream.count) if leading else None
         if places is not None:
-            return uses[0][0], base, places
-    return uses[0][0] if uses else len(groups), None, None  # a window or part may be no side of its own
+            return uses[0][0], base, places, axis
+    return uses[0][0] if uses else len(groups), None, None, -1  # a window or part may be no side of its own

@@ -22,7 +22,7 @@ def entering_order(result: CaptureResult, stream: str, step: Step) -> list[int |
     Raises ``CaptureError`` (``flow-name``) where the call has no such stream.
     """
     of_name, groups = result.stream(stream)
-    _, base, places = beginning(groups, of_name)
+    _, base, places, axis = beginning(groups, of_name)
     if base is None or places is None or len(step.shape) < 2:
         return [None] * of_name.count
     sets = OriginSets()
@@ -38,7 +38,7 @@ def entering_order(result: CaptureResult, stream: str, step: Step) -> list[int |
     if origins is None:
         return [None] * of_name.count
     order: list[int | None] = [None] * of_name.count
-    for flat, origin in zip(places.flatten().tolist(), sets.merged(origins, -1).flatten().tolist(), strict=True):
+    for flat, origin in zip(places.flatten().tolist(), sets.merged(origins, axis).flatten().tolist(), strict=True):
         members = [] if origin <= NONE else list(sets.members(origin))
         if len(members) == 1 and flat < of_name.count:
             order[flat] = members[0][0] - first

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.data_flow_step import ATTENTION, Step, name_of
 from mmviz.capture.origin_sets import OriginSets
+from mmviz.capture.query_key_tokens import without_axis
 from mmviz.capture.sample_tiles import Tiles
 from mmviz.capture.stream_links import beginning
 from mmviz.capture.token_origins import TokenOrigins, flat_numbers
@@ -40,21 +41,22 @@ def tiles_by_use(
 
 def _sample_of_row(stream: Stream, other: Stream, groups: Sequence[CallGroup]) -> np.ndarray | None:
     """Returns the sample of ``other`` that each row of ``stream`` goes into, int64 ``[row]``."""
-    _, base, places = beginning(groups, other)
+    _, base, places, axis = beginning(groups, other)
     if base is None or places is None:
         return None
     sets = OriginSets()
 
     def leaf(step: Step) -> Tensor | None:
-        if id(step) not in stream.steps or len(step.shape) < 2 or name_of(step) == ATTENTION:
+        of_step = stream.steps.get(id(step))
+        if of_step is None or len(step.shape) < 2 or name_of(step) == ATTENTION:
             return None
-        numbers = flat_numbers(step.shape[:-1], stream.samples, stream.count)
-        return None if numbers is None else (numbers + sets.token(0, 0))[..., None].expand(step.shape)
+        numbers = flat_numbers(without_axis(step.shape, of_step), stream.samples, stream.count)
+        return None if numbers is None else (numbers + sets.token(0, 0)).unsqueeze(of_step).expand(step.shape)
 
     origins = TokenOrigins(sets, leaf, lambda query, of_query: of_query).of(base)
-    if origins is None or origins.shape[:-1] != places.shape:
+    if origins is None or without_axis(origins.shape, axis) != places.shape:
         return None
-    of_tokens = sets.merged(origins, -1).flatten().tolist()
+    of_tokens = sets.merged(origins, axis).flatten().tolist()
     pairs = {
         (sets.place(member)[2] // stream.count, place // other.count)
         for place, origin in zip(places.flatten().tolist(), of_tokens, strict=True)

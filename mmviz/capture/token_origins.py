@@ -19,13 +19,13 @@ from mmviz.capture.data_flow_step import ATTENTION, Step, name_of
 from mmviz.capture.function_tables import JOINS, MATRIX_PRODUCTS, OF_FIRST, PLACEMENTS
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.pooling_windows import interpolation_windows, pooling_windows
+from mmviz.capture.residual import ADDING, residual_of
 from mmviz.capture.token_moves import MAX_NUMBERS, of_queries
 from mmviz.capture.token_replay import replay_numbers
 from mmviz.capture.token_source_argument import is_constant
 
 MAX_VISITED = 20_000
 """Functions that are followed back from the tokens of a stream."""
-_ADDING = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "__isub__"}
 _SCALING = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "div", "div_", "__truediv__", "true_divide"}
 _NORMS = {"layer_norm", "rms_norm", "native_layer_norm", "normalize"}
 _SUMS = {"mean", "sum", "amax", "amin", "max", "min", "norm", "var", "std", "logsumexp", "nanmean"}
@@ -64,9 +64,13 @@ class TokenOrigins:
             if origins is not None or is_dead or len(self._known) > MAX_VISITED:
                 self._set(step, origins)
                 continue
+            before = residual_of(step) if self._follows_ids else None
+            kept = None if before is None else self._known.get(id(before))
             unknown = [parent for parent in step.parents() if id(parent) not in self._known]
-            if unknown:
-                open_steps += unknown
+            if kept is not None and bool((kept > NONE).all()):  # the block need not be followed
+                self._set(step, kept.expand(step.shape))
+            elif unknown:
+                open_steps += [before] if before in unknown else unknown
             else:
                 self._set(step, self._after(step))
         return self._known[id(last)]
@@ -136,9 +140,13 @@ class TokenOrigins:
             return self._equal_part(step, first)
         if name == "gather":
             return first.gather(step.args[1], step.args[2].to(first.device))
-        if name in _ADDING:
+        if name in ADDING:
             parts = [self._of(parent).expand(step.shape) for parent in parents]
-            return self._sets.combined(self._kept(parts) if self._follows_ids else parts)
+            if not self._follows_ids:
+                return self._sets.combined(parts)
+            total, before = self._sets.combined(self._kept(parts)), residual_of(step)
+            kept = total if before is None else self._of(before).expand(step.shape)
+            return torch.where(kept > NONE, kept, total)
         if len(parents) == 1 and step.source is parents[0]:
             return replay_numbers(first, [parents[0], step])
         parts = [self._of(parent).expand(step.shape) for parent in parents]

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.models.huggingface.patch_cells import columns_and_rows, covers_all, fills_grid, grid_cells
 from mmviz.models.huggingface.picture_places import PicturePlaces
 from mmviz.types import (
     AudioInput,
@@ -71,7 +72,7 @@ def located_streams(
 
     ``pictures``, ``sounds``: their fields by the names under which the model takes them. ``written``: the tokens of
     prompt and answer, without the places of pictures and sounds. ``encoded``: how many of them an encoder reads, where
-    a decoder reads the others. ``has_grid``: whether those of a picture are a square grid over it.
+    a decoder reads the others. ``has_grid``: whether those of a picture, and of its tower, are a square grid over it.
     """
     image_fields, audio_fields = fields_of({} if has_grid else pictures), fields_of(sounds)
     ends = {"input_ids": (0, len(written) if encoded is None else encoded)}
@@ -97,6 +98,9 @@ def located_streams(
             numbers = [number for number, token in enumerate(written) if token.modality is Modality.IMAGE]
             for k, token in _patches(_grid_fields(pictures, len(numbers)), image):
                 located[numbers[k] + int(shifts[0])] = token
+        elif has_grid and all(token.modality is Modality.SPECIAL for token in located):  # neither words nor sound
+            for k, token in _patches(_grid_fields(pictures, len(located)), image):
+                located[k] = token
         streams[name] = located
     return streams
 
@@ -179,10 +183,17 @@ def _patches(fields: TokenFields, image: ImageInput | None) -> list[tuple[int, T
     middles = (low + high) / 2
     patches = []
     for number in np.unique(parts):
-        inside = parts == number
-        columns, rows = (np.unique(np.round(axis), return_inverse=True)[1] for axis in middles[:, inside])
-        is_grid = (columns.max() + 1) * (rows.max() + 1) == len(columns)
-        for k, place in enumerate(np.flatnonzero(inside).tolist()):
+        inside = np.flatnonzero(parts == number)
+        is_whole = covers_all(low[:, inside], high[:, inside])
+        if is_whole.any() and fills_grid(middles[:, inside[~is_whole]]):  # the mean of all, beside them
+            patches += [(int(numbers[place]), Token(Modality.IMAGE, "whole picture")) for place in inside[is_whole]]
+            inside = inside[~is_whole]
+        columns, rows = columns_and_rows(middles[:, inside])
+        is_grid = fills_grid(middles[:, inside])
+        if is_grid:
+            for axis, cells in enumerate((columns, rows)):
+                low[axis, inside], high[axis, inside] = grid_cells(low[axis, inside], high[axis, inside], cells)
+        for k, place in enumerate(inside.tolist()):
             label = f"patch {rows[k]}, {columns[k]}" if is_grid else f"patch {k}"
             edges = PixelBox(*map(float, (low[0, place], low[1, place], high[0, place], high[1, place])))
             patches.append((int(numbers[place]), _patch(label, edges, frames[place])))
