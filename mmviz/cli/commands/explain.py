@@ -69,6 +69,15 @@ def add(commands: Any) -> None:
     parser.add_argument("--png", metavar="FILE", help="write one figure of the attention on the inputs")
     parser.add_argument("--pdf", metavar="FILE", help="write that figure as PDF, for print")
     parser.add_argument("--svg", metavar="FILE", help="write that figure as SVG")
+    parser.add_argument(
+        "--column", metavar="FILE", help="write that figure as PDF for a column of a paper, 3.3 inches wide"
+    )
+    parser.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="write the attention of the token that answers, in the map that the viewer opens with, as CSV: a row for "
+        "each token",
+    )
     parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
     parser.set_defaults(run=_run)
 
@@ -84,7 +93,7 @@ def _run(options: argparse.Namespace) -> int:
     for option in ("out", "formats"):
         if getattr(options, option) is not None:
             raise MmvizError("option-needs", option=f"--{option}", needed="FOLDER_OR_CSV")
-    check_outputs(options, ("json", "npz", *FIGURES, "html"))
+    check_outputs(options, ("json", "npz", *FIGURES, "column", "csv", "html"))
     if options.keep == "exact" and not options.npz:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     words = word_numbers(options.words)
@@ -111,6 +120,10 @@ def _run(options: argparse.Namespace) -> int:
     for file_format in FIGURES:
         if path := getattr(options, file_format):
             write_file(path, run.figure(file_format))
+    if options.column:
+        write_file(options.column, run.figure("pdf", layout="column"))
+    if options.csv:
+        write_file(options.csv, run.table().to_csv().encode())
     if options.html:
         write_file(options.html, run.to_html(prior).encode())
     return 0
