@@ -205,9 +205,13 @@ def test_downloads_can_be_read_again(opened: AppTest) -> None:
     assert contents["save-pdf"].startswith(b"%PDF-") and b"<svg" in contents["save-svg"][:500]
     words = "-".join(re.findall(r"\w+", page_run.sample.text.lower()))
     assert {file.name for file in files.values()} == {
-        f"mmviz-{words}{ending}" for ending in "-talk.html .html .npz .json .png .pdf .svg".split()
+        f"mmviz-{words}{ending}" for ending in "-talk.html .html .npz .json .csv .png .pdf -column.pdf .svg".split()
     }
     talk = html.unescape(contents["save-talk"].decode())
     assert say("talk-reads-from") in talk and say("talk-selection-to", token="").strip() in talk
     with Image.open(io.BytesIO(contents["save-figure"])) as figure:
         assert figure.size == (1600, 900)
+    files = footer.downloads(SelectionView(page_run, replace(selection, versus=(5, 9))))
+    shown = page_run.map_ref, selection.tokens, selection.direction
+    assert files["save-table"].create().decode() == page_run.table(*shown, (5, 9)).to_csv()
+    assert files["save-figure"].create() == page_run.figure("png", *shown, versus=(5, 9)) != contents["save-figure"]

@@ -34,6 +34,7 @@ from real_page import (  # noqa: E402
 from mmviz.app.visitor_language import SETTLED  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 from mmviz.i18n.viewer import WORDS  # noqa: E402
+from mmviz.inputs.examples import load_gallery  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
@@ -122,6 +123,36 @@ def test_a_link_opens_its_view_and_back_returns_to_it(visit_to: Visit, server: s
     settle(other)
     until(other, lambda: view(other) == linked)
     assert other.url == page.url
+
+
+def test_the_exported_page_equals_the_screen_with_two_pins(visit_to: Visit, server: str, tmp_path: Path) -> None:
+    """Same tokens, same numbers, same view: what is read on the page is read in the file that is saved from it."""
+
+    def shown(page: sync_api.Page) -> dict[str, str]:
+        parts = ("[data-part=readout]", ".legend", TEXT, "[data-panel=modality-bars]", "[data-panel=modality-matrix]")
+        viewer = page.locator(VIEWER)
+        state = {name: value for name, value in viewer_state(page).items() if name != "run"}
+        return state | {part: viewer.locator(part).first.inner_text() for part in parts}
+
+    page = visit_to(server + "/?example=spoken-place")
+    page.locator("[data-panel=overview] [data-map='2:1']").click()
+    press(page, WORDS["direction-to"])
+    page.locator(f"{TEXT} [data-token]").nth(2).click()
+    page.locator(f"{TEXT} [data-token]").nth(4).click()
+    page.wait_for_url(lambda url: "versus=" in url and "direction=to" in url)
+    page.mouse.move(0, 0)
+    settle(page)
+    on_screen = shown(page)
+    assert on_screen["versus"] and on_screen["map"] == "2:1" and "minus" in on_screen["[data-part=readout]"]
+    with page.expect_download() as download:
+        page.locator(".st-key-save-page button:visible").click()
+    download.value.save_as(tmp_path / "page.html")  # a name without an ending would be shown as text
+    saved = page.context.new_page()
+    saved.goto((tmp_path / "page.html").as_uri())
+    saved.locator(f"{VIEWER}[data-ready=true]").wait_for()
+    until(saved, lambda: shown(saved) == on_screen)
+    (example,) = (example for example in load_gallery() if example.id == "spoken-place")
+    assert saved.locator("main").inner_text().startswith(example.question)
 
 
 def test_a_pin_sends_no_maps(visit_to: Visit, server: str) -> None:

@@ -82,6 +82,8 @@ def test_the_report_holds_everything_and_is_the_same_twice(
     text = " ".join(document.text.split())
     assert document.text.count(EVIL) >= 3, "the question, the answer, the title"
     assert shlex.join(["mmviz", *arguments]) in document.text
+    style = first[0].decode().partition("</style>")[0]
+    assert style.index("system-ui") < style.index("Noto Sans CJK"), "whose quotation marks are as wide as a letter"
     for title in ("section-effect", "section-routes", "section-faithfulness", "report-card", "report-versions"):
         assert say(title) in text
     # the route on paper: the answer reads the words in layer 2, which read the picture in layer 1

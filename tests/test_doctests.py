@@ -21,10 +21,23 @@ MODULES = (
     "mmviz", "mmviz.explain", "mmviz.explain.run", "mmviz.inputs", "mmviz.io.from_arrays",
     "mmviz.capture.context_manager", "mmviz.types.map_ref", "mmviz.types.requests", "mmviz.analysis.modality_matrix",
     "mmviz.analysis.rollout", "mmviz.experiments.modality_shapley", "mmviz.experiments.lens",
+    "mmviz.experiments.head_ablation", "mmviz.experiments.route_cut", "mmviz.models.custom",
+    "mmviz.backends.local.backend",
     "mmviz.present", "mmviz.present.talk", "mmviz.training.evaluate.real_folders",
 )  # fmt: skip
 """Modules whose docstrings have examples: all that have any, as a test holds."""
-LEAST = {"explain", "Run", "Run.attention", "make_sample", "record", "capture", "MapRef", "CutRoute"}
+LEAST = {
+    "explain",
+    "Run",
+    "Run.attention",
+    "make_sample",
+    "record",
+    "capture",
+    "MapRef",
+    "CutRoute",
+    "CustomModel",
+    "LocalBackend",
+}
 """Names of the library that must have an example."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Sequence
@@ -144,10 +145,13 @@ def test_a_run_its_summary_and_the_command_report_the_same_effect(tmp_path: Path
     assert effect["total"] == pytest.approx(effect["image"] + effect["text"] + effect["audio"], abs=1e-9)
     assert effect["audio"] == max(effect[str(modality)] for modality in INPUT_MODALITIES)  # the question is about it
     assert run.summary()["effect"] == pytest.approx(effect)
-    out = tmp_path / "run.json"
+    out, table, column = (tmp_path / name for name in ("run.json", "run.csv", "run.pdf"))
     assert main(["explain", "--image", str(example.image), "--text", example.question, "--audio", str(example.audio),
-                 "--json", str(out)]) == 0  # fmt: skip
+                 "--json", str(out), "--csv", str(table), "--column", str(column)]) == 0  # fmt: skip
     assert json.loads(out.read_text())["effect"] == pytest.approx(effect, abs=1e-6)
+    rows = list(csv.DictReader(table.read_text("utf-8").splitlines()))
+    np.testing.assert_allclose([float(row["amount"]) for row in rows], run.attention(), rtol=0, atol=1e-6)
+    assert {row["map"] for row in rows} == {str(run.map_ref)} and column.read_bytes().startswith(b"%PDF-")
 
 
 def test_the_effect_of_a_run_that_cannot_be_repeated_is_an_error() -> None:

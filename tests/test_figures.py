@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import librosa.display
@@ -11,19 +12,27 @@ import pytest
 from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE, patches
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import FigureBase
+from matplotlib.text import Text
 from PIL import Image
+from records import plain
 
+from mmviz.analysis.map_weights import weights
 from mmviz.figures.audio import lit_mel
 from mmviz.figures.colour_scale import cividis, contrast, hex_colour, range_text, short, text_colour
+from mmviz.figures.column_figure import SMALLEST, WIDTH, column_figure, column_layout
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
-from mmviz.figures.print_figure import PrintedMap, print_figure
+from mmviz.figures.print_figure import print_figure
+from mmviz.figures.printed_map import PrintedMap
+from mmviz.figures.printed_parts import FigureLayout
+from mmviz.figures.signed_colours import signed, signed_image, signed_rgb
 from mmviz.figures.split_at_tokens import split_at_tokens
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.figures.token_labels import full_names, group_name, names
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import modality_name, tell, unit_name
-from mmviz.types import Answer, Chars, Modality, Token
+from mmviz.report import run_figure
+from mmviz.types import Answer, Chars, MapRef, Modality, Token
 
 TEXT = "is <script> & $x$ it?"
 WORDS = [Token(Modality.TEXT, TEXT[a:b], Chars(a, b)) for a, b in ((0, 2), (3, 11), (12, 13), (14, 17), (18, 20))]
@@ -191,7 +200,7 @@ def test_an_empty_scale_and_missing_amounts_are_errors(scale_max: float) -> None
 # print
 
 
-def page(**changes: Any) -> Image.Image:
+def printed_map(**changes: Any) -> PrintedMap:
     settings: dict[str, Any] = {
         "image": PIXELS,
         "text": TEXT,
@@ -209,7 +218,11 @@ def page(**changes: Any) -> Image.Image:
         "direction": "from",
         "token": 0,
     }
-    return Image.open(io.BytesIO(print_figure([PrintedMap(**(settings | changes))])))
+    return PrintedMap(**(settings | changes))
+
+
+def page(**changes: Any) -> Image.Image:
+    return Image.open(io.BytesIO(print_figure([printed_map(**changes)])))
 
 
 @pytest.mark.slow
@@ -300,3 +313,82 @@ def test_a_figure_for_print_replaces_invisible_characters(monkeypatch: pytest.Mo
     assert {"a\u27e8U+202E\u27e9b", "\u27e8U+0007\u27e9", "\u27e8U+001C\u27e9"} <= set(texts)
     assert "\u201ca\u27e8U+202E\u27e9b\u201d" in texts[1]
     assert not set("".join(texts)) & set("\u202e\x07\x1c\u2407")
+
+
+def a_difference(**changes: Any) -> PrintedMap:
+    """The first word minus two patches, with amounts of both signs, the largest of them -0.2."""
+    amounts = np.linspace(-0.2, 0.1, len(TOKENS))
+    return printed_map(amounts=amounts, scale_max=0.2, token=1, versus=(6, 7), **changes)
+
+
+def test_two_pins_are_printed_as_their_difference() -> None:
+    """Every word has the colour and the signed number of its difference, the picture and the sound theirs."""
+    shown = a_difference(caption="", title="t")
+    figure = column_layout([shown])
+    texts = {text.get_text(): text for text in figure.findobj(Text)}
+    whole = " ".join(texts)
+    assert "From “is” minus from 2 tokens: “p”, “p”" in whole, "it names both"
+    assert "attention weight, first minus second: −0.20 (purple) to +0.20 (orange)" in whole, "and its scale"
+    for index, word in enumerate(WORDS, start=1):
+        amount = float(shown.amounts[index])
+        assert signed(amount) in texts and signed(amount)[0] in "+−≈0"
+        ground = texts[word.label].get_bbox_patch().get_facecolor()  # type: ignore[union-attr]
+        expected = signed_rgb(np.array(amount), 0.2, dark=False) / 255
+        np.testing.assert_allclose(ground[:3], expected, atol=1e-6)
+    size = (PIXELS.shape[1], PIXELS.shape[0])
+    pictures = [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
+    expected = signed_image(PIXELS, TOKENS, shown.values, 0.2, size=size)
+    assert any(np.array_equal(picture, expected) for picture in pictures)
+    assert any(np.array_equal(picture, shown.spectrogram()) for picture in pictures)
+    assert page(amounts=shown.amounts, scale_max=0.2, versus=(6, 7)).size == (1600, 900)
+
+
+@pytest.mark.parametrize("layout", ["page", "column"])
+def test_a_run_prints_the_difference_of_two_pins(layout: FigureLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[PrintedMap] = []
+    for name in ("print_figure", "column_figure"):
+        monkeypatch.setattr(run_figure, name, lambda maps, file_format: drawn.extend(maps) or b"")
+    run, head = plain(), MapRef("attention", 1, head=2)
+    run.figure("pdf", head, [3], "to", versus=[5, 7], layout=layout)
+    (shown,) = drawn
+    columns = weights(run.record, head, None)
+    np.testing.assert_allclose(shown.amounts, columns[:, 3] - columns[:, [5, 7]].mean(1), rtol=0, atol=1e-15)
+    sizes = [abs(a) for a, token in zip(shown.amounts, run.tokens, strict=True) if token.location is not None]
+    assert shown.scale_max == max(sizes) and (shown.token, shown.versus) == ([3], (5, 7))
+
+
+def test_the_sound_of_a_difference_has_the_colour_of_each_moment() -> None:
+    """A silent spectrogram is in no way lighter or darker but by the amounts: on paper 0.7 of each colour."""
+    values = np.zeros(len(TOKENS))
+    first = TOKENS.index(FRAMES[0])
+    values[first], values[first + 1] = 0.2, -0.1
+    silence = np.full_like(MEL, -1.0)
+    lit = printed_map(amounts=values, scale_max=0.2, versus=(1,), mel=silence).spectrogram()
+    hops = [int((FRAMES[k].location.start + FRAMES[k].location.end) / 2 / 0.01) for k in (0, 1, 2)]  # type: ignore[union-attr]
+    for hop, value in zip(hops, (0.2, -0.1, 0.0), strict=True):
+        expected = np.round(0.7 * signed_rgb(np.array(value), 0.2, dark=False))
+        np.testing.assert_array_equal(lit[:, hop], np.tile(expected, (len(lit), 1)))
+
+
+@pytest.mark.parametrize("shown", [printed_map(), a_difference(), printed_map(image=None, text=None, wave=None)])
+def test_a_figure_for_a_column_is_as_wide_as_one_and_its_text_is_legible(shown: PrintedMap) -> None:
+    figure = column_layout([shown, shown])
+    figure.canvas.draw()
+    width, height = figure.get_size_inches()
+    assert width == WIDTH == 3.3 and 1 < height < 12
+    drawn = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    assert drawn and min(text.get_fontsize() for text in drawn) >= SMALLEST == 6
+    whole = figure.bbox
+    for text in drawn:
+        box = text.get_window_extent()
+        assert whole.x0 <= box.x0 and box.x1 <= whole.x1 + 1, f"{text.get_text()!r} is cut off"
+        assert whole.y0 <= box.y0 and box.y1 <= whole.y1 + 1, f"{text.get_text()!r} is cut off"
+
+
+def test_a_figure_for_a_column_has_vectors_and_is_stable() -> None:
+    maps = [printed_map(caption="A caption.")]
+    pdf, svg = column_figure(maps, "pdf"), column_figure(maps, "svg").decode()
+    assert pdf == column_figure(maps, "pdf") and b"/FontFile2" in pdf, "characters are TrueType"
+    box = re.search(rb"/MediaBox \[ ?0 0 ([0-9.]+) ([0-9.]+)", pdf)
+    assert box is not None and float(box.group(1)) == pytest.approx(72 * 3.3, abs=0.1)
+    assert svg.count("<image") <= 5, "picture, spectrogram and scales alone are pixels"

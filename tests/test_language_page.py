@@ -9,13 +9,14 @@ import re
 import threading
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from app_page import EXAMPLES, FULL, address, markup, notes, now, payload, press, run, short_curves, visit, word
 from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findSystemFonts, fontManager
 from matplotlib.text import Text
 from PIL import Image
 from streamlit.runtime.scriptrunner import add_script_run_ctx
@@ -339,7 +340,7 @@ def page_of_paper(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
 
 
 def has_chinese_font() -> bool:
-    return any("CJK" in entry.name for entry in fontManager.ttflist)
+    return any("CJK" in name for name in fonts.families())
 
 
 @pytest.mark.skipif(not has_chinese_font(), reason="no font with Chinese letters is installed (fonts-noto-cjk)")
@@ -358,6 +359,7 @@ def test_a_figure_has_no_boxes_where_a_font_is_installed(monkeypatch: pytest.Mon
 def no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine whose only font is Matplotlib's own."""
     monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if font.name == "DejaVu Sans"])
+    monkeypatch.setattr(fonts, "findSystemFonts", list)
     fonts.families.cache_clear()
     yield
     fonts.families.cache_clear()
@@ -369,6 +371,21 @@ def test_a_figure_says_which_characters_have_no_font(no_chinese_font: None, monk
     written = " ".join(page_of_paper(monkeypatch, QUESTION)).replace("\n", " ")
     assert "Boxes stand for characters that no installed font has: U+56FE, U+7247, U+91CC, U+6709 …." in written
     monkeypatch.undo()
+
+
+def test_a_font_is_used_that_was_installed_after_matplotlib_made_its_list(
+    no_chinese_font: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else the advice to install a font would not help."""
+    paths = [str(tmp_path / "broken.ttf"), *(path for path in findSystemFonts() if "NotoSansCJK" in path)]
+    if len(paths) == 1:
+        pytest.skip("no Noto Sans CJK is installed (fonts-noto-cjk)")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    with use_language("zh"):
+        assert fonts.drawable_language() == "en"
+        monkeypatch.setattr(fonts, "findSystemFonts", lambda: paths)
+        fonts.families.cache_clear()
+        assert fonts.drawable_language() == "zh" and not fonts.missing_characters("图片里有什么？")
 
 
 def test_a_chinese_figure_is_in_english_where_there_is_no_font(

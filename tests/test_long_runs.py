@@ -149,6 +149,9 @@ def test_a_saved_run_keeps_its_overview_and_says_what_is_missing(
     assert np.abs(pooled_sums - exact_sums).max() < 1e-3 and len(set(pooled[edges[3] : edges[4]])) == 1
     assert loaded.summary()["attention"]["method"].endswith("means over bins")
     assert "means over neighbouring tokens" in document_content(loaded, ref, 0).still
+    rows, exact_rows = (each.table(ref, 3000).rows for each in (loaded, run))
+    assert {row["averaged"] for row in rows} == {True} and {row["averaged"] for row in exact_rows} == {False}
+    np.testing.assert_array_equal([row["amount"] for row in rows], pooled)
     assert loaded.png()[:4] == b"\x89PNG" and not loaded.is_exact and run.is_exact
     monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
     page = visit()

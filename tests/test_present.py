@@ -25,6 +25,7 @@ from mmviz.cli import main
 from mmviz.explain import Run
 from mmviz.figures.colour_scale import hex_colour, short
 from mmviz.figures.image import READ_COLOUR, READER_COLOUR, data_uri, outline_reading, spotlight
+from mmviz.figures.signed_colours import signed, signed_image, signed_rgb
 from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say
 from mmviz.i18n.viewer import about
@@ -134,6 +135,35 @@ def test_what_is_on_screen_is_a_slide_unless_it_is_there_already() -> None:
     assert lit is not None and np.array_equal(lit.amounts, run.attention(MapRef("relevance"), FIRST_WORD, "to"))
     same = {"tokens": [run.answer_query], "direction": "from", "map": str(run.map_ref)}
     assert [slide.kind for slide in make_talk(run, view=same).slides] == KINDS
+
+
+def test_two_pins_are_a_slide_of_their_difference() -> None:
+    run, ref = recorded_run(), MapRef("attention", 1)
+    view = {"tokens": [FIRST_WORD], "versus": [FIRST_PATCH], "direction": "from", "map": str(ref)}
+    talk = make_talk(run, view=view)
+    slide = talk.slides[-1]
+    assert (slide.tokens, slide.versus) == ((FIRST_WORD,), (FIRST_PATCH,)) and "“patch " in slide.title
+    lit = lit_inputs(run, slide)
+    assert lit is not None and lit.is_difference
+    expected = run.attention(ref, FIRST_WORD) - run.attention(ref, FIRST_PATCH)
+    np.testing.assert_array_equal(lit.amounts, expected)
+    drawn = [amount for token, amount in zip(run.tokens, expected, strict=True) if token.location is not None]
+    assert lit.scale_max == max(map(abs, drawn)) and min(drawn) < 0 < max(drawn)
+    furthest = int(np.abs(expected).argmax())
+    assert slide.caption.startswith("Strongest: “") and signed(float(expected[furthest])) in slide.caption
+    shown = html.unescape(section(talk.to_html(), len(talk.slides)))
+    image = run.sample.image
+    assert image is not None
+    picture = signed_image(image.pixels, run.tokens, expected, lit.scale_max, size=(image.width, image.height))
+    assert data_uri(picture) in shown
+    words = [float(expected[FIRST_WORD + k]) for k in range(6)]
+    colours = ["#" + bytes(signed_rgb(np.array(value), lit.scale_max, dark=False)).hex() for value in words]
+    assert re.findall(r"<span style='background:(#\w{6});", shown) == colours
+    assert [signed(value) for value in words] == re.findall(r"title='([^']+)'", shown)
+    assert f"−{short(lit.scale_max)}<i" in shown and f"</i>+{short(lit.scale_max)}" in shown, "the scale has both ends"
+    assert Talk.from_bytes(talk.to_bytes()).slides == talk.slides
+    one_pin = make_talk(run, view={**view, "versus": []}).slides[-1]
+    assert one_pin.versus == () and one_pin.title == say("talk-selection-from", token="“what”")
 
 
 def test_a_map_that_the_run_does_not_hold_is_told_in_the_notes() -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 import mmviz
 from mmviz.backends import wire
 from mmviz.explain import Run
-from mmviz.figures.print_figure import PrintedMap
+from mmviz.figures.printed_map import PrintedMap
 from mmviz.i18n.language import use_language
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, STRIDE
 from mmviz.report import ViewerData, run_figure

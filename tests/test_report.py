@@ -209,6 +209,17 @@ def test_the_first_part_and_what_it_names_are_the_whole_run(build: Callable[[], 
     assert f"map/{data.initial_view['map']}" in header["background"] and f"map/{other}" not in header["background"]
 
 
+def test_the_document_of_the_same_run_made_again_is_the_same_to_the_byte() -> None:
+    first = recorded("spoken-place")
+    times = {"milliseconds": {"prepare": 1.5, "model": 2.5, "capture": 3.5}}
+    again = replace(first.record, id="another", made_by={**first.record.made_by, **times})
+    second = Run(first.sample, again, first.backend, first.request)
+    assert first.record.id != second.record.id and first.to_html() == second.to_html()
+    assert first._repr_html_() == second._repr_html_()
+    view = {**ViewerData(first).initial_view, "tokens": [3], "versus": [4]}
+    assert first.to_html(view=view) == second.to_html(view=view) != first.to_html()
+
+
 def test_a_map_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
     quantize = quantization.encode

@@ -8,8 +8,11 @@ import json
 import sys
 from threading import Event
 
+import numpy as np
 import pytest
+from records import cross, plain
 
+from mmviz.analysis.map_weights import weights
 from mmviz.app.experiment_runner import progress_text
 from mmviz.app.jobs import Job
 from mmviz.backends import Progress, Stop
@@ -18,7 +21,7 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
 from mmviz.report.duration_words import duration_words
 from mmviz.report.result_table import ExperimentTable
-from mmviz.types import AttentionRecord, MmvizError
+from mmviz.types import AttentionRecord, MapRef, MmvizError
 
 ROWS = [
     {"route": "=1+1", "effect": -0.123456789012345, "layers": [0, 2], "changed": True, "other": None},
@@ -110,3 +113,42 @@ def test_the_page_tells_the_time_left_by_what_is_done_else_the_most_it_takes() -
 )
 def test_durations_have_sensible_digits(seconds: float, words: str) -> None:
     assert duration_words(seconds) == words
+
+
+def test_the_table_of_a_run_has_the_amount_of_every_token_with_what_it_belongs_to() -> None:
+    run, head = plain(), MapRef("attention", 1, head=2)
+    table = run.table(head, token=[3, 5], direction="to", versus=[7])
+    columns = weights(run.record, head, None)
+    expected = columns[:, [3, 5]].mean(1) - columns[:, 7]
+    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert [int(row["token"]) for row in rows] == list(range(len(run.tokens)))
+    np.testing.assert_allclose([float(row["amount"]) for row in rows], expected, rtol=0, atol=1e-15)
+    of_map = {name: rows[0][name] for name in ("map", "stack", "layer", "head", "module", "unit", "direction")}
+    module = run.record.maps[1].name
+    assert of_map == {
+        "map": "1:2", "stack": run.record.maps[1].stack, "layer": "1", "head": "2", "module": module,
+        "unit": "attention weight", "direction": "to",
+    }  # fmt: skip
+    assert all({name: row[name] for name in of_map} == of_map for row in rows), "in every row"
+    assert (rows[0]["of"], rows[0]["minus"], rows[0]["averaged"]) == ("3 5", "7", "false")
+    patch, word = rows[1], next(row for row in rows if row["modality"] == "text")
+    assert (
+        patch["label"] == "patch 1,1" and patch["location"].split()[:2] == ["0.0", "0.0"] and rows[0]["location"] == ""
+    )
+    start, end = map(int, map(float, word["location"].split()))
+    assert run.sample.text is not None and run.sample.text[start:end] == word["label"]
+    pytest.importorskip("pandas")
+    frame = table.to_frame()
+    np.testing.assert_array_equal(frame["amount"], [row["amount"] for row in table.rows])
+
+
+def test_the_table_of_a_run_is_by_default_what_the_viewer_opens_with() -> None:
+    for run in (plain(), cross()):
+        table = run.table()
+        np.testing.assert_array_equal([row["amount"] for row in table.rows], run.attention())
+        row = table.rows[0]
+        assert (row["map"], row["of"], row["head"], row["minus"]) == (str(run.map_ref), [run.answer_query], None, [])
+        queries, keys = run.record.maps[run.record.map_number(run.map_ref)].queries, run.tokens
+        assert (row["query_stream"], len(table.rows)) == (queries, len(keys))
+    flow = plain().table(MapRef("rollout")).rows[0]
+    assert (flow["layer"], flow["head"], flow["unit"]) == (None, None, "rollout")

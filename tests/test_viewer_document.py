@@ -130,6 +130,18 @@ def test_a_portrait_is_seen_whole_on_a_screen_at_200_percent(show: Show) -> None
     assert viewer.page.evaluate("() => document.documentElement.scrollWidth") <= 640
 
 
+@pytest.mark.pages
+def test_what_stands_around_the_viewer_grows_with_it_on_a_large_screen(show: Show) -> None:
+    def heights(width: int, height: int) -> list[float]:
+        page = show(recorded(), viewport={"width": width, "height": height}).page
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is beside the screen"
+        places = ("h1", ".answer-map b", ".answer-map img", "[data-panel='image'] h3")
+        return [page.locator(place).first.bounding_box()["height"] for place in places]  # type: ignore[index]
+
+    growth = [large / usual for usual, large in zip(heights(1440, 900), heights(2560, 1440), strict=True)]
+    assert all(1.5 < factor < 1.8 for factor in growth), growth
+
+
 def test_hostile_text_stays_text(show: Show) -> None:
     run = hostile()
     stream = HOSTILE[0]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.answer_shares import AnswerShares, answer_shares, answer_words
 from mmviz.analysis.available_maps import streams_of
-from mmviz.analysis.map_weights import Direction, pooled_row, weights
+from mmviz.analysis.map_weights import Direction, attention_row, pooled_row, weights
 from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix, modality_members
 from mmviz.types import MODALITIES, AttentionRecord, Columns, MapRef, MmvizError, ModalitySums, PooledMap, Rows, View
 from mmviz.types.token_bins import bin_means
@@ -35,6 +35,17 @@ def view_of(record: AttentionRecord, view: View) -> NDArray[np.float32]:
 def tokens_view(record: AttentionRecord, ref: MapRef, tokens: tuple[int, ...], direction: Direction) -> View:
     """Returns the view that holds the rows or columns of some tokens, of a map or of a flow."""
     return Rows(ref, tokens) if direction == "from" else Columns(ref, tokens)
+
+
+def attention_of(
+    record: AttentionRecord, ref: MapRef, tokens: int | Sequence[int], direction: Direction,
+    view: Callable[[View], NDArray[np.float32]],
+) -> NDArray[np.float64]:  # fmt: skip
+    """Returns the `attention_row` of a map or flow; of a long record from the rows or columns that ``view`` returns."""
+    if not record.is_long:
+        return attention_row(record, ref, tokens, direction, record.relevance)
+    weights = view(tokens_view(record, ref, tuple(int(index) for index in np.atleast_1d(tokens)), direction))
+    return np.asarray(weights.mean(0 if direction == "from" else 1), np.float64)
 
 
 def answer_shares_of(

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mmviz.inputs.example_folder_files import Source
     from mmviz.inputs.examples import Example
 
-_SINGLE = ("image", "video", "text", "audio", "json", "npz", *FIGURES, "html")
+_SINGLE = ("image", "video", "text", "audio", "json", "npz", *FIGURES, "column", "csv", "html")
 """The options that are about one example."""
 _ENDING = frozenset(
     {"file-unwritable", "backend-unreachable", "backend-busy", "backend-stopping", "backend-token", "backend-version"}

@@ -13,7 +13,7 @@ from mmviz.types import AttentionRecord, MapRef, MmvizError
 if TYPE_CHECKING:
     from mmviz.analysis.map_weights import Direction
     from mmviz.explain import Run
-    from mmviz.figures.print_figure import FigureFormat
+    from mmviz.figures.printed_parts import FigureFormat, FigureLayout
 
 _SHOWN = ("map", "token", "direction")
 _LAYERS = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
@@ -29,6 +29,11 @@ class ShownMap:
     """The selected tokens, as indices on the side of the map that ``direction`` names."""
     direction: Direction
     """Whether it shows what they attend to (``from``), or what attends to them (``to``)."""
+
+    @property
+    def choice(self) -> tuple[MapRef, tuple[int, ...], Direction]:
+        """The map, the tokens and the direction, as `Run.attention` takes them."""
+        return self.map_ref, self.tokens, self.direction
 
     def view(self, run: Run) -> dict[str, Any]:
         """Returns it as the viewer takes it."""
@@ -59,7 +64,9 @@ def check_map_options(options: argparse.Namespace, shows_map: bool) -> None:
     can be no `MapRef` (``map-text``), before the model runs."""
     given = given_map_options(options)
     if given and not shows_map:
-        raise MmvizError("option-needs", option=f"--{next(iter(given))}", needed="--html, --png, --pdf or --svg")
+        raise MmvizError(
+            "option-needs", option=f"--{next(iter(given))}", needed="--html, --csv, --png, --pdf, --svg or --column"
+        )
     if options.map is not None:
         try:
             MapRef.parse(options.map)
@@ -91,10 +98,9 @@ def shown_map(options: argparse.Namespace, run: Run) -> ShownMap | None:
     return ShownMap(ref, tokens, direction)
 
 
-def figure_of(run: Run, file_format: FigureFormat, shown: ShownMap | None) -> bytes:
+def figure_of(run: Run, file_format: FigureFormat, shown: ShownMap | None, layout: FigureLayout = "page") -> bytes:
     """Returns the figure of a run, of what is chosen or of both maps of the first view."""
-    chosen = (shown.map_ref, shown.tokens, shown.direction) if shown else ()
-    return run.figure(file_format, *chosen)
+    return run.figure(file_format, *(shown.choice if shown else ()), layout=layout)
 
 
 def _known_maps(record: AttentionRecord) -> str:

@@ -21,7 +21,7 @@ from mmviz.types import MmvizError, Notice
 if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.backends.local import LocalBackend
-    from mmviz.figures.print_figure import FigureFormat
+    from mmviz.figures.printed_parts import FigureFormat
 
 FIGURES: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
 """Options that write the figure of a run, each called as its format."""

@@ -66,6 +66,14 @@ def measure_head_ablation(
 
     If it was stopped, the list holds the heads that were ablated until then. Raises ``MmvizError`` (``answer-none``)
     for a model without answers.
+
+    Examples:
+        >>> toy = mmviz.explain(text="left left right", model="toy")  # its only head makes both answers equal
+        >>> toy.record.answers[0].label, round(toy.record.answers[0].probability, 2)
+        ('left', 0.6)
+        >>> (head,) = measure_head_ablation(toy.backend, toy.request, toy.record)
+        >>> round(head.effect, 2)  # log 0.5 - log 0.6
+        -0.18
     """
     best_answer(record)
     heads = all_heads(record) if heads is None else heads

@@ -40,6 +40,12 @@ class Effect:
         measured."""
         return frozenset.intersection(*self.values)
 
+    @property
+    def measured(self) -> dict[str, float]:
+        """The Shapley value of each modality that is not required, and their ``total``, in nats."""
+        nats = {str(modality): value for modality, value in self.phi.items() if modality not in self.required}
+        return {**nats, "total": self.total}
+
     def is_changed(self, kept: Coalition) -> bool | None:
         """Returns whether another answer is the most probable one with only the modalities ``kept``; None where that
         cannot be told, see `tells_changes`."""

@@ -185,6 +185,17 @@ def measure_routes(
 
     ``progress`` is told of requests. If it was stopped, the table holds the cells that were cut until then. Raises
     ``MmvizError`` where the model's attention cannot be cut, or it has no answers (``answer-none``).
+
+    Examples:
+        >>> cells = [cell for cell in route_cells(run.record) if cell.window.layers is None]  # cut in all layers
+        >>> table = measure_routes(run.backend, run.request, run.record, cells)
+        >>> strongest = min(table.effects, key=lambda effect: effect.effect)
+        >>> (
+        ...     [str(group) for group in (strongest.cell.queries, strongest.cell.keys)],
+        ...     strongest.effect < -1,
+        ...     strongest.answer,
+        ... )  # nats
+        (['answer', 'image'], True, 'nothing')
     """
     best_answer(record)
     cells = route_cells(record) if cells is None else cells

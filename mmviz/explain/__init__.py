@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmviz.backends.backend_for_run import chosen_backend
 from mmviz.backends.protocol import Stop, never_stop
-from mmviz.explain.run import Run, run_request
+from mmviz.explain.requested_run import run_request
+from mmviz.explain.run import Run
 from mmviz.inputs import make_sample
 from mmviz.types import Change, Request, Sample, pairs_by_pattern
 

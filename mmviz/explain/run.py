@@ -15,8 +15,8 @@ from mmviz.analysis.answer_maps import AnswerMap, depends_on, reads_from, reads_
 from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.available_maps import default_map_ref, streams_of
-from mmviz.analysis.map_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
-from mmviz.analysis.map_weights import Direction, attention_row
+from mmviz.analysis.map_views import answer_shares_of, attention_of, modality_matrix_of, pooled_row_of, view_of
+from mmviz.analysis.map_weights import Direction
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.backends.backend_for_run import rebuilt_request, this_machine_backend
 from mmviz.backends.exact_runs import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
@@ -32,7 +32,8 @@ from mmviz.types.short_repr import call_repr
 if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.experiments.language_prior import LanguagePrior
-    from mmviz.figures.print_figure import FigureFormat
+    from mmviz.figures.printed_parts import FigureFormat, FigureLayout
+    from mmviz.report.result_table import ExperimentTable
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,11 +133,7 @@ class Run:
         """
         ref = map_ref or self.map_ref
         selected = token_or_answer(self.record, ref, token, direction)
-        if not self.record.is_long:
-            return attention_row(self.record, ref, selected, direction, self.record.relevance)
-        tokens = tuple(int(index) for index in np.atleast_1d(selected))
-        view = tokens_view(self.record, ref, tokens, direction)
-        return np.asarray(self.view(view).mean(0 if direction == "from" else 1), np.float64)
+        return attention_of(self.record, ref, selected, direction, self.view)
 
     @property
     def is_exact(self) -> bool:
@@ -192,8 +189,7 @@ class Run:
         backend = backend or self.backend or this_machine_backend()
         effect = measure_modality_effect(backend, self.rerun_request(backend), baseline)
         assert effect is not None  # nothing stops it
-        measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
-        return {**measured, "total": effect.total}
+        return effect.measured
 
     def story(
         self, progress: Progress = ignore_progress, stop: Stop = never_stop, backend: Backend | None = None
@@ -215,6 +211,8 @@ class Run:
     def about_words(self, words: Sequence[int], backend: Backend | None = None) -> Run:
         """Returns the run again, about the log-probability of some tokens of its answer, from 0: so are answers,
         `effect`, `story`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
+        from mmviz.explain.requested_run import run_request
+
         backend = backend or self.backend or this_machine_backend()
         return run_request(replace(self.rerun_request(backend), answer_part=tuple(words)), backend)
 
@@ -248,18 +246,28 @@ class Run:
 
     def figure(
         self, file_format: FigureFormat, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None,
-        direction: Direction = "from", scale_max: float | None = None,
+        direction: Direction = "from", scale_max: float | None = None, versus: Sequence[int] = (),
+        layout: FigureLayout = "page",
     ) -> bytes:  # fmt: skip
-        """Returns the figure of `png` in a format; in ``pdf`` and ``svg`` text and bars are vectors, for print."""
+        """Returns the figure of `png`, less the attention of tokens ``versus``; in ``pdf`` and ``svg`` text and bars
+        are vectors. The layout ``"column"`` is 3.3 inches wide, for a column of a paper."""
         from mmviz.report.run_figure import run_figure
 
-        return run_figure(self, file_format, map_ref, token, direction, scale_max)
+        return run_figure(self, file_format, map_ref, token, direction, scale_max, versus, layout)
+
+    def table(
+        self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
+        versus: Sequence[int] = (),
+    ) -> ExperimentTable:  # fmt: skip
+        """Returns `attention`, less that of ``versus``, as the table that `attention_table` describes: each row names
+        its token, map and unit. ``to_csv()`` is its text, ``to_frame()`` a data frame of pandas."""
+        from mmviz.report.attention_table import attention_table
+
+        return attention_table(self, map_ref, token, direction, versus)
 
     def to_html(self, prior: LanguagePrior | None = None, view: Mapping[str, Any] | None = None) -> str:
         """Returns the linked viewer as one HTML document that needs no network, with ``prior`` where it is measured.
-
-        ``view``: what it opens with, as ``viewer/format_schema.json`` has it; the map of `map_ref` if None.
-        """
+        It opens with ``view``, as ``viewer/format_schema.json`` has it, or with the map of `map_ref` if None."""
         from mmviz.report import ViewerData
 
         return ViewerData(self).to_html(prior, view)
@@ -289,12 +297,3 @@ class Run:
     def load(cls, path: str | Path) -> Run:
         """Returns the run that `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
         return cls(*read_run(Path(path)))
-
-
-def run_request(request: Request, backend: Backend, stop: Stop = never_stop) -> Run:
-    """Returns the run of a request, with the answer that the model wrote. Raises ``MmvizError`` (``run-stopped``)."""
-    records = backend.run([request], stop=stop)
-    if not records:
-        raise MmvizError("run-stopped")
-    answer = tuple(records[0].made_by.get("answer", ()))
-    return Run(request.sample, records[0], backend, replace(request, answer=answer))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.i18n.figures import tell
-from mmviz.types import Token
+from mmviz.types import Token, is_unlocated_word
 
 MIN_BRIGHTNESS = 0.4
 """Brightness of a location with the amount 0."""
@@ -86,6 +86,16 @@ def exact(amount: float) -> str:
 def range_text(scale_max: float, amounts: NDArray[Any]) -> str:
     """Returns the range of a scale, such as "0 to 0.31", with "and above" if an amount exceeds it."""
     return tell("range-beyond" if exceeds_scale(amounts, scale_max) else "range", most=short(scale_max))
+
+
+def largest_drawn(tokens: Sequence[Token], amounts: NDArray[Any]) -> float:
+    """Returns the amount furthest from 0, without its sign, of the tokens that are drawn on an input.
+
+    Where those are all 0, that of all tokens; 1 where every amount is 0.
+    """
+    sizes = np.abs(np.asarray(amounts, np.float64))
+    drawn = [k for k, token in enumerate(tokens) if token.location is not None or is_unlocated_word(token)]
+    return float(sizes[drawn].max(initial=0)) or float(sizes.max(initial=0)) or 1.0
 
 
 def exceeds_scale(amounts: NDArray[Any], scale_max: float) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 
 from mmviz.figures.matplotlib_settings import default_settings
 
 # isort: split
 
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager, get_font
 
 from mmviz.i18n.figures import tell
 from mmviz.i18n.language import Language, current_language
@@ -27,8 +28,19 @@ _MAX_NAMED = 4
 @lru_cache(maxsize=1)
 def families() -> list[str]:
     """Returns Matplotlib's own font and the installed fonts of other scripts; the first with a character draws it."""
-    installed = {entry.name for entry in fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+    if not _installed():  # Matplotlib keeps its list of fonts in a file, without those that were installed since
+        known = {entry.fname for entry in fontManager.ttflist}
+        for path in findSystemFonts():
+            if path not in known:
+                with suppress(OSError, RuntimeError):  # a font that cannot be read
+                    fontManager.addfont(path)
+    return ["DejaVu Sans", *_installed()]
+
+
+def _installed() -> list[str]:
+    """Returns the fonts of other scripts that Matplotlib knows."""
+    names = {entry.name for entry in fontManager.ttflist}
+    return [name for name in _OTHER_SCRIPTS if name in names]
 
 
 @default_settings()

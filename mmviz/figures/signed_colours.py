@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mmviz.figures.colour_scale import short
 from mmviz.figures.image import Pixels, Size
 from mmviz.figures.theme import theme
-from mmviz.types import PixelBox, Token
+from mmviz.types import PixelBox, Seconds, Token
 
 _MORE_IN_B = {False: "7f47c7 9d76dc bda3ee ded0fc", True: "c9acff 9680be 665881 3a3248"}
 _MORE_IN_A = {False: "f2d1bb dca57f c37a43 a84f00", True: "49301b 845429 c27b3a ffa44e"}
@@ -84,6 +84,26 @@ def signed_image(
     grey = (image @ np.array([0.299, 0.587, 0.114]) / 255)[..., None]
     share = _IMAGE_SHARE[dark]
     shaded = 255 - (255 - colours) * (1 - share * grey) if dark else colours * (1 - share + share * grey)
+    return np.asarray(np.round(shaded), np.uint8)
+
+
+def signed_mel(
+    mel: NDArray[Any], hop_seconds: float, tokens: Sequence[Token], values: NDArray[Any], largest: float
+) -> Pixels:  # fmt: skip
+    """Returns the spectrogram, pale and grey, under the colours of ``values`` ``[token]`` on a light page.
+
+    Shapes: ``mel`` ``[mel, hop]`` in -1 .. 1; the result uint8 ``[mel, hop, 3]``, the lowest band first. Of tokens that
+    share a hop, the value furthest from 0 counts.
+    """
+    hop_values = np.zeros(mel.shape[1])
+    centres = (np.arange(mel.shape[1]) + 0.5) * hop_seconds
+    for token, value in zip(tokens, values, strict=True):
+        if isinstance(token.location, Seconds):
+            is_inside = (centres >= token.location.start) & (centres < token.location.end)
+            hop_values[is_inside & (np.abs(hop_values) < abs(value))] = value
+    grey = np.clip((mel + 1) / 2, 0, 1)[..., None]
+    share = _IMAGE_SHARE[False]
+    shaded = signed_rgb(hop_values, largest, dark=False) * (1 - share + share * grey)
     return np.asarray(np.round(shaded), np.uint8)
 
 

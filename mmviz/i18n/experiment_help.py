@@ -30,8 +30,10 @@ EXPERIMENT_HELP: dict[str, str] = {
     "explain --png": "write one figure of the attention on the inputs",
     "explain --pdf": "write that figure as PDF, for print",
     "explain --svg": "write that figure as SVG",
+    "explain --column": "write that figure as PDF for a column of a paper, 3.3 inches wide",
+    "explain --csv": "write the attention of the chosen token, in the chosen map, as CSV: a row for each token",
     "explain --html": "write the interactive viewer as one HTML file",
-    "explain --map": "what figures and the HTML file show: a map such as 5:mean, 5:2 (layer and head from 0) or "
+    "explain --map": "what figures, CSV and HTML file show: a map such as 5:mean, 5:2 (layer and head from 0) or "
     "vision.layers/5:2 (with its stack), rollout or relevance (default: that of the model)",
     "explain --token": "its token, from 0 (default: the one that answers)",
     "explain --direction": "what the token attends to (default), or what attends to it",

@@ -69,6 +69,9 @@ FIGURES: dict[str, str] = {
     # figures for print
     "paper-from": "From {token}: {method}. {direction}",
     "paper-to": "To {token}: {method}. {direction}",
+    "paper-minus-from": "From {token} minus from {other}: {method}. {direction}",
+    "paper-minus-to": "To {token} minus to {other}: {method}. {direction}",
+    "paper-minus-range": "{unit}, first minus second: −{most} (purple) to +{most} (orange)",
     "paper-image": "Picture",
     "paper-text": "Words",
     "paper-audio": "Sound",
@@ -79,6 +82,7 @@ FIGURES: dict[str, str] = {
     "paper-time": "time (s)",
     "paper-mel": "mel band (Hz)",
     "paper-answers": "Answers, with the model's probabilities",
+    "paper-answers-line": "Answers, with the model's probabilities: {answers}.",
     "paper-colour": "Colour",
     "paper-light": "Brightness",
     "paper-no-font": "Boxes stand for characters that no installed font has: {letters}. Install a font with them, "

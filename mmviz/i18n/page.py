@@ -140,8 +140,8 @@ LABELS: dict[str, str] = {
     # attention
     "back": "Back to {method}",
     "back-help": "The method chosen for this model, because it points best at the tokens that matter.",
-    "versus": "The viewer shows the difference between {token} and {other}. The cards below and the exported figure "
-    "show {token} only.",
+    "versus": "The viewer and the exported page, slides, figures and weights show the difference between {token} and "
+    "{other}. The cards below show {token} only.",
     "spread": "Across heads, a weight here differs by ± {typical} on average, and by up to ± {most} ({where}).",
     "sinks": "Attention sinks, which get much attention from every query (mean weight over all queries): {tokens}.",
     "all-weights": "All weights of this method, to six digits",

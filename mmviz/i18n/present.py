@@ -11,6 +11,10 @@ PRESENT: dict[str, str] = {
     "talk-depends-on": "What the answer depends on",
     "talk-selection-from": "What {token} attends to",
     "talk-selection-to": "What attends to {token}",
+    "talk-difference-from": "What {token} attends to more than {other}, and less",
+    "talk-difference-to": "What attends to {token} more than to {other}, and less",
+    "talk-legend-difference": "{unit}, first minus second: purple where the second has more, orange where the first "
+    "has",
     "talk-strongest": "Strongest: {tokens}.",
     "talk-without-map": "No slide shows “{title}”: {reason}",
     "talk-step-notes": "Confirmed by a cut: if exactly this may not be read, and all else may, the answer's "

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 TABLES: dict[str, str] = {
     # downloads on the page
+    "save-column": "Column (.pdf)",
+    "save-column-help": "The same figure for a column of a paper: 3.3 inches wide, with no text below 6 points.",
+    "save-table": "Weights (.csv)",
+    "save-table-help": "A row for each token and its amount on screen, with all digits: its place, and the map, head, "
+    "stack and unit that it belongs to.",
     "table-csv": "Table (.csv)",
     "table-csv-help": "The rows of this table, with all digits.",
     "table-json": "Table (.json)",

@@ -63,6 +63,18 @@ class CustomModel:
     Inputs go to the device of the module's first parameter. A module whose weights are spread over several devices is
     not moved. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
     ``own-pattern``, ``own-required-name``, ``stream-names``, ``lens-path``.
+
+    Examples:
+        >>> layers = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(32, 4, batch_first=True), 2)
+        >>> module = torch.nn.Sequential(layers, torch.nn.Linear(32, 2))
+        >>> def prepare(sample):
+        ...     words = sample.text.split()
+        ...     return torch.randn(1, len(words), 32), words
+        >>> model = mmviz.CustomModel(module, prepare, ["yes", "no"], answer_token=-1, trained=False)
+        >>> backend = mmviz.LocalBackend(models={"own": model})
+        >>> run = mmviz.explain(text="a red ball", model="own", backend=backend)
+        >>> [attn_map.weights.shape for attn_map in run.record.maps]  # [head, query, key]
+        [(4, 3, 3), (4, 3, 3)]
     """
 
     capture_targets: CaptureTargets | None = None

@@ -14,6 +14,7 @@ from mmviz.analysis.available_maps import parse_map_ref, streams_of
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
 from mmviz.explain.run import Run
+from mmviz.figures.signed_colours import signed
 from mmviz.figures.token_labels import group_name, names
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell
@@ -98,26 +99,30 @@ def _map_slide(run: Run, kind: AnswerMapKind, shown: ShownMap) -> Slide:
 def _selection_slide(run: Run, view: Mapping[str, Any]) -> Slide | None:
     """Returns the slide of the tokens and the map of a view; None where the slide of what is read shows the same."""
     ref, tokens, direction = parse_map_ref(run.record, view["map"]), tuple(view["tokens"]), view["direction"]
+    versus = tuple(view.get("versus", ()))
     reads = shown_map(run, "reads_from")
-    if isinstance(reads, ShownMap) and (str(ref), tokens, direction) == (reads.map.method, (reads.map.query,), "from"):
+    same = isinstance(reads, ShownMap) and (reads.map.method, (reads.map.query,), "from", ())
+    if same == (str(ref), tokens, direction, versus):
         return None
     stream = streams_of(run.record, ref)[0 if direction == "from" else 1]
     labels = names(run.record.streams[stream])
-    name = group_name([labels[token] for token in tokens])
-    notes = [*map_notes(run.record, ref, tokens, direction), about("disclaimer")]
+    name, other = (group_name([labels[token] for token in group]) if group else "" for group in (tokens, versus))
+    code = f"talk-selection-{direction}" if not versus else f"talk-difference-{direction}"
+    of_map = map_notes(run.record, ref, tokens, "to" if versus else direction)  # of two rows: of all of them
     slide = Slide(
-        "selection", say(f"talk-selection-{direction}", token=name), notes=join_sentences(notes), map=str(ref),
-        direction=direction, tokens=tokens,
+        "selection", say(code, token=name, other=other), notes=join_sentences([*of_map, about("disclaimer")]),
+        map=str(ref), direction=direction, tokens=tokens, versus=versus,
     )  # fmt: skip
     lit = lit_inputs(run, slide)
-    return slide if lit is None else replace(slide, caption=_strongest(lit.tokens, lit.amounts))
+    return slide if lit is None else replace(slide, caption=_strongest(lit.tokens, lit.amounts, lit.is_difference))
 
 
-def _strongest(tokens: Sequence[Token], amounts: NDArray[np.float64]) -> str:
-    """Returns a sentence with the names of the tokens that have the largest amounts."""
+def _strongest(tokens: Sequence[Token], amounts: NDArray[np.float64], is_difference: bool = False) -> str:
+    """Returns a sentence with the names of the tokens that have the largest amounts, of a difference with these."""
     labels = names(tokens)
-    order = np.argsort(-amounts, kind="stable")[:STRONGEST]
-    return say("talk-strongest", tokens=join_list(f"“{labels[k]}”" for k in order))
+    order = np.argsort(-(np.abs(amounts) if is_difference else amounts), kind="stable")[:STRONGEST]
+    amount = {k: f" {signed(float(amounts[k]))}" if is_difference else "" for k in order}
+    return say("talk-strongest", tokens=join_list(f"“{labels[k]}”{amount[k]}" for k in order))
 
 
 def _step_slide(record: AttentionRecord, step: Step, answer: str) -> Slide:

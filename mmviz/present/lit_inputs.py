@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.available_maps import map_words, parse_map_ref, streams_of
 from mmviz.explain.run import Run
+from mmviz.figures.colour_scale import largest_drawn
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
 from mmviz.present.talk import Slide
@@ -23,13 +24,15 @@ class LitInputs:
     tokens: tuple[Token, ...]
     """The tokens that have amounts, in the order of the record."""
     amounts: NDArray[np.float64]
-    """float64 ``[token]``, at least 0."""
+    """float64 ``[token]``, at least 0 but for a difference."""
     scale_max: float
-    """The end of the colour scale."""
+    """The end of the colour scale; of a difference it goes from minus this."""
     unit: str = ""
     """The unit of the amounts, in words; empty for tokens that are bright or not."""
     method: str = ""
     """What the amounts are, in words."""
+    is_difference: bool = False
+    """Whether the amounts are those of some tokens minus those of others."""
     read: tuple[Token, ...] = ()
     """The patches that a step reads, if those that read them are patches too; else empty."""
     readers: tuple[Token, ...] = ()
@@ -68,21 +71,19 @@ def lit_inputs(run: Run, slide: Slide) -> LitInputs | None:
             return LitInputs(shown.keys, amounts, shown.scale_max, shown.map.unit, shown.method)
         case "selection":
             ref = parse_map_ref(record, slide.map)
-            row = (run.attention if run.is_exact else run.pooled_attention)(ref, slide.tokens, slide.direction)
+            attention = run.attention if run.is_exact else run.pooled_attention
+            row = attention(ref, slide.tokens, slide.direction)
+            if slide.versus:
+                row = row - attention(ref, slide.versus, slide.direction)
             tokens = record.streams[streams_of(record, ref)[1 if slide.direction == "from" else 0]]
             method = map_words(ref, record)
             method = method if run.is_exact else sentence("method-pooled", method=method)
-            lit = LitInputs(tokens, row, 1.0, unit_name(ref.method), method)
-            return replace(lit, scale_max=_largest(lit))
+            return LitInputs(
+                tokens, row, largest_drawn(tokens, row), unit_name(ref.method), method, is_difference=bool(slide.versus)
+            )
         case "step" if slide.lit:
             return _bright_tokens(run, slide)
     return None
-
-
-def _largest(lit: LitInputs) -> float:
-    """Returns the largest amount on the inputs, else of all tokens; 1 where none is above 0."""
-    located = [k for k, token in enumerate(lit.tokens) if token.location is not None]
-    return max(0.0, float(lit.amounts[located or slice(None)].max())) or 1.0
 
 
 def _bright_tokens(run: Run, slide: Slide) -> LitInputs:

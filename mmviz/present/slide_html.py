@@ -11,6 +11,7 @@ from PIL import Image
 from mmviz.figures.audio import lit_mel, wav_data_uri
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, short, text_colour
 from mmviz.figures.image import READ_COLOUR, READER_COLOUR, data_uri, downscaled, outline_reading, spotlight
+from mmviz.figures.signed_colours import diverging, signed, signed_image, signed_mel, signed_rgb
 from mmviz.figures.split_at_tokens import split_at_tokens
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
@@ -129,7 +130,8 @@ def _picture(image: ImageInput, lit: LitInputs | None) -> str:
     pixels, name = downscaled(image.pixels, SIDE), say("talk-picture")
     if lit is not None:
         size = (image.width, image.height)
-        pixels = spotlight(pixels, lit.tokens, lit.amounts, lit.scale_max, size)
+        draw = signed_image if lit.is_difference else spotlight
+        pixels = draw(pixels, lit.tokens, lit.amounts, lit.scale_max, size=size)
         pixels = outline_reading(pixels, lit.read, lit.readers, size) if lit.readers else pixels
         name = say("picture-alt")
     return f"<figure class='picture'><img src='{data_uri(pixels)}' alt='{html.escape(name)}'></figure>"
@@ -144,14 +146,20 @@ def _words(text: str, lit: LitInputs | None) -> str:
         amount = float(lit.amounts[token]) if lit is not None and token is not None else 0.0
         is_coloured = token is not None and place < MAX_COLOURED
         if lit is not None and is_coloured and (lit.is_amount or amount):
-            ground = hex_colour(amount, lit.scale_max)
-            title = f" title='{short(amount)}'" if lit.is_amount else ""
+            ground = _colour(lit, amount)
+            title = f" title='{(signed if lit.is_difference else short)(amount)}'" if lit.is_amount else ""
             word = f"<span style='background:{ground};color:{text_colour(ground)}'{title}>{word}</span>"
         parts.append(word)
     kind = " long' tabindex='0" if len(text) > LONG_TEXT else ""
     name = html.escape(viewer_words()[Modality.TEXT])
     content = "".join(parts) or html.escape(replace_invisible(text))
     return f"<div class='words{kind}' role='group' aria-label='{name}'><p>{content}</p></div>"
+
+
+def _colour(lit: LitInputs, amount: float) -> str:
+    if lit.is_difference:
+        return "#" + bytes(signed_rgb(np.array(amount), lit.scale_max, dark=False)).hex()
+    return hex_colour(amount, lit.scale_max)
 
 
 def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: bool) -> str:
@@ -162,8 +170,9 @@ def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: boo
     tokens, amounts, scale_max = (_WHOLE_SOUND,), np.array([1.0]), 1.0
     if lit is not None:
         tokens, amounts, scale_max = lit.tokens, lit.amounts, lit.scale_max  # type: ignore[assignment]
-    mel = lit_mel(log_mel(audio.wave), HOP / SAMPLE_RATE, tokens, amounts, scale_max)[::-1]
-    grey = np.asarray(Image.fromarray(np.ascontiguousarray(mel)).resize(SPECTROGRAM_SIZE).convert("RGB"))
+    draw = signed_mel if lit is not None and lit.is_difference else lit_mel
+    mel = draw(log_mel(audio.wave), HOP / SAMPLE_RATE, tokens, amounts, scale_max)[::-1]
+    pixels = np.asarray(Image.fromarray(np.ascontiguousarray(mel)).resize(SPECTROGRAM_SIZE).convert("RGB"))
     name = say("talk-spectrogram", seconds=audio.seconds)
     places = _moments(lit)
     if places:
@@ -175,7 +184,7 @@ def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: boo
         caption = name
         source = f" data-sound='{slide.run}'" + (f" src='{_wav(audio.wave, audio.rate)}'" if is_first else "")
     return (
-        f"<figure class='sound'><img src='{data_uri(grey)}' alt='{html.escape(name)}'>"
+        f"<figure class='sound'><img src='{data_uri(pixels)}' alt='{html.escape(name)}'>"
         f"<figcaption>{html.escape(caption)}</figcaption>"
         f"<audio controls preload='metadata' aria-label='{html.escape(caption)}'{source}></audio></figure>"
     )
@@ -217,6 +226,12 @@ def _legend(lit: LitInputs | None) -> str:
             for code, colour in outlines
         )
         return f"<p class='legend'>{texts or html.escape(say('talk-bright'))}</p>"
+    what = lit.method if lit.method.startswith(lit.unit) else f"{lit.unit} ({lit.method})"
+    if lit.is_difference:
+        most, stops = short(lit.scale_max), ",".join(diverging(dark=False))
+        scale = f"−{most}<i style='background:linear-gradient(to right,{stops})'></i>+{most}"
+        text = html.escape(say("talk-legend-difference", unit=what))
+        return f"<p class='legend'><span>{text}</span><span class='scale'>{scale}</span></p>"
     light = lit.has(Modality.IMAGE) or lit.has(Modality.AUDIO)
     bars = [
         ("talk-legend-light", "#666666,#ffffff") if light else None,
@@ -227,5 +242,4 @@ def _legend(lit: LitInputs | None) -> str:
         f"<i style='background:linear-gradient(to right,{colours})'></i><span>{short(lit.scale_max)}</span></span>"
         for code, colours in filter(None, bars)
     )
-    what = lit.method if lit.method.startswith(lit.unit) else f"{lit.unit} ({lit.method})"
     return f"<p class='legend'><span>{html.escape(what)}</span>{scales}</p>"

@@ -58,6 +58,8 @@ class Slide:
     """Whether a ``selection`` shows what its tokens attend to, or what attends to them (``to``)."""
     tokens: tuple[int, ...] = ()
     """The tokens of a ``selection``, at least one, on the side of the map that ``direction`` names."""
+    versus: tuple[int, ...] = ()
+    """Tokens on that side with which those of a ``selection`` are compared: it shows the first minus these."""
     lit: tuple[Lit, ...] = ()
     """The tokens of a ``step``; those of a modality that is shown whole are left out."""
     modalities: tuple[Modality, ...] = INPUT_MODALITIES
@@ -170,7 +172,7 @@ def _check_slide(slide: Slide, run: Run) -> None:
         streams = streams_of(run.record, parse_map_ref(run.record, slide.map))
         if not slide.tokens:
             raise ValueError("no token is selected")
-        groups.append((streams[0 if slide.direction == "from" else 1], slide.tokens))
+        groups.append((streams[0 if slide.direction == "from" else 1], (*slide.tokens, *slide.versus)))
     for stream, tokens in groups:
         if not all(0 <= token < len(run.record.streams[stream]) for token in tokens):
             raise ValueError(f"there is no such token in {stream}")
@@ -182,6 +184,7 @@ def _read_slide(fields: Mapping[str, Any]) -> Slide:
     return Slide(
         run=_index(fields["run"]),
         tokens=tuple(map(_index, fields["tokens"])),
+        versus=tuple(map(_index, fields.get("versus", ()))),  # not in the talks of earlier versions
         lit=tuple(map(_read_lit, fields["lit"])),
         modalities=tuple(map(Modality, fields["modalities"])),
         **texts,  # type: ignore[arg-type]  # `Talk` checks kind and direction

@@ -22,7 +22,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 @page {{ size: A4; margin: 15mm; }}
-body {{ font: 11pt/1.35 "Source Sans 3", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", system-ui, sans-serif;
+body {{ font: 11pt/1.35 "Source Sans 3", "Noto Sans", system-ui, "Noto Sans CJK SC", "PingFang SC",
+  "Microsoft YaHei", sans-serif; /* system-ui before Chinese fonts, whose quotation marks are as wide as a letter */
   color: #111; max-width: 178mm; margin: 0 auto; padding: 6mm 4mm; }}
 h1 {{ font-size: 17pt; margin: 0 0 2mm; line-height: 1.2; }}
 h2 {{ font-size: 11.5pt; margin: 4mm 0 1mm; border-bottom: 1px solid #999; }}

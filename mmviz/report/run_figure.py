@@ -9,8 +9,12 @@ from mmviz.analysis.answer_maps import ATTRIBUTIONS, KINDS
 from mmviz.analysis.answer_token import token_or_answer
 from mmviz.analysis.available_maps import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
+from mmviz.figures.colour_scale import largest_drawn
+from mmviz.figures.column_figure import column_figure
 from mmviz.figures.fonts import drawable_language
-from mmviz.figures.print_figure import FigureFormat, PrintedMap, print_figure
+from mmviz.figures.print_figure import print_figure
+from mmviz.figures.printed_map import PrintedMap
+from mmviz.figures.printed_parts import FigureFormat, FigureLayout
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell, unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
@@ -31,17 +35,20 @@ def run_figure(
     token: int | Sequence[int] | None,
     direction: Direction,
     scale_max: float | None,
+    versus: Sequence[int] = (),
+    layout: FigureLayout = "page",
 ) -> bytes:
     """Returns `mmviz.Run.figure`; in English, with a note, where no font has the characters of the language."""
+    draw = column_figure if layout == "column" else print_figure
     language = drawable_language()
     is_other = language != current_language()
     with use_language(language):
         notes = [tell("paper-english")] if is_other else []
-        if (map_ref, token, direction, scale_max) == (None, None, "from", None):
+        if (map_ref, token, direction, scale_max, tuple(versus)) == (None, None, "from", None, ()):
             maps = _both_maps(run, notes)
         else:
-            maps = [_selected(run, map_ref or run.map_ref, token, direction, scale_max, notes)]
-        return print_figure(maps, file_format)
+            maps = [_selected(run, map_ref or run.map_ref, token, direction, scale_max, versus, notes)]
+        return draw(maps, file_format)
 
 
 def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> list[PrintedMap]:
@@ -68,17 +75,22 @@ def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> list[PrintedMap]:
 
 def _selected(
     run: AnalysedRun, map_ref: MapRef, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None,
-    notes: Sequence[str],
+    versus: Sequence[int], notes: Sequence[str],
 ) -> PrintedMap:  # fmt: skip
     method, selected = map_words(map_ref, run.record), token_or_answer(run.record, map_ref, token, direction)
-    amounts = (run.attention if run.is_exact else run.pooled_attention)(map_ref, token, direction)
+    attention = run.attention if run.is_exact else run.pooled_attention
+    amounts = attention(map_ref, token, direction)
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, map_ref))
+    tokens, selected_from = (keys, queries) if direction == "from" else (queries, keys)
+    if versus:
+        amounts = amounts - attention(map_ref, versus, direction)
+        scale_max = scale_max or largest_drawn(tokens, amounts)
+    of_map = map_notes(run.record, map_ref, selected, "to" if versus else direction)  # of two rows: of all of them
     return _draw(
-        run, title=answer_title(run.record), tokens=keys if direction == "from" else queries,
-        selected_from=queries if direction == "from" else keys, amounts=amounts,
+        run, title=answer_title(run.record), tokens=tokens, selected_from=selected_from, amounts=amounts,
         scale_max=scale_max or float(amounts.max()) or 1.0, unit=unit_name(map_ref.method),
         method=method if run.is_exact else sentence("method-pooled", method=method), direction=direction,
-        token=selected, notes=[*map_notes(run.record, map_ref, selected, direction), *notes],
+        token=selected, versus=tuple(versus), notes=[*of_map, *notes],
     )  # fmt: skip
 
 

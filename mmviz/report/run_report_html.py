@@ -33,7 +33,8 @@ media-src data:">
 <title>{title}</title>
 <style>
 @page {{ size: A4; margin: 16mm; }}
-body {{ font: 15px/1.45 "Source Sans 3", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", system-ui, sans-serif;
+body {{ font: 15px/1.45 "Source Sans 3", "Noto Sans", system-ui, "Noto Sans CJK SC", "PingFang SC",
+  "Microsoft YaHei", sans-serif; /* system-ui before Chinese fonts, whose quotation marks are as wide as a letter */
   color: #111; background: #fff; max-width: 1080px; margin: 0 auto; padding: 24px; overflow-wrap: anywhere; }}
 h1 {{ font-size: 26px; margin: 0 0 8px; }}
 h2 {{ font-size: 18px; margin: 28px 0 8px; border-bottom: 1px solid #999; break-after: avoid; }}

@@ -71,9 +71,13 @@ class ViewerData:
         over heads follow, then rollout and relevance, then single heads in order, then attention steps. Raises
         ``LookupError`` for a map that the run does not have.
         """
+        return self._whole_run(view, self._header_of(view, serial), maps)
+
+    def _whole_run(self, view: Mapping[str, Any] | None, header: Mapping[str, Any], maps: Sequence[str] = ()) -> bytes:
+        """Returns `to_bytes` with this header."""
         views = self._views(view)
         required = self._known_maps([*(each["map"] for each in views), *maps])
-        sections, header = self._input_sections(views), self._header_of(view, serial)
+        sections = self._input_sections(views)
         steps = self._steps(MapRef.parse(views[-1]["map"]))
         reserved = max_encoded_bytes(next(iter(steps.values()), {}))
         for ref in self._fitting_maps(header, required, reserved):
@@ -123,16 +127,20 @@ class ViewerData:
         """Returns the viewer with this run inside: one document that needs no network.
 
         ``prior``: the language prior of its answer, to stand below the viewer. ``view``: what it opens with; the
-        initial view if None.
+        initial view if None. The same inputs on the same model give the same text.
         """
         for name in self.long_flows.missing(_parts_of(view) if view else []):  # nothing can be requested later
             self.long_flows.compute(name)
-        return html(self.to_bytes(view), **vars(self._content(prior, view)))
+        return html(self._document_data(view), **vars(self._content(prior, view)))
 
     def to_frame(self) -> str:
         """Returns `to_html` as a frame for a notebook, with its still where the notebook takes frames away."""
         content = self._content()
-        return frame(html(self.to_bytes(), **vars(content)), content.above + content.still)
+        return frame(html(self._document_data(), **vars(content)), content.above + content.still)
+
+    def _document_data(self, view: Mapping[str, Any] | None = None) -> bytes:
+        """Returns `to_bytes` without the id of the run, which is random, and by which no other run is told apart."""
+        return self._whole_run(view, self._header_of(view, 0) | {"run": ""})
 
     def _content(self, prior: LanguagePrior | None = None, view: Mapping[str, Any] | None = None) -> DocumentContent:
         if view is None or view["direction"] == "to":  # the still shows what one token attends to

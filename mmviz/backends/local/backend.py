@@ -57,6 +57,13 @@ class LocalBackend:
     The models of the catalogue compute the same under every mode that the caller has set: no gradients, inference mode,
     autocast, a default dtype or device. A custom model runs under the caller's autocast and default device. All methods
     raise ``MmvizError`` (``fork-torch``) in a process that was forked after torch had computed.
+
+    Examples:
+        >>> backend = mmviz.LocalBackend("cpu")
+        >>> (record,) = backend.run([mmviz.Request("toy", mmviz.make_sample(text="left right"))])
+        >>> record.maps[0].weights[0].astype(float).round(2)  # e^(1/sqrt 2) / (e^(1/sqrt 2) + 1) is 0.67
+        array([[0.67, 0.33],
+               [0.33, 0.67]])
     """
 
     def __init__(self, device: str | None = None, models: Mapping[str, Model] | None = None):

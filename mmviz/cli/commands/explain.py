@@ -44,6 +44,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--png", metavar="FILE", help=help_text("explain --png"))
     parser.add_argument("--pdf", metavar="FILE", help=help_text("explain --pdf"))
     parser.add_argument("--svg", metavar="FILE", help=help_text("explain --svg"))
+    parser.add_argument("--column", metavar="FILE", help=help_text("explain --column"))
+    parser.add_argument("--csv", metavar="FILE", help=help_text("explain --csv"))
     parser.add_argument("--html", metavar="FILE", help=help_text("explain --html"))
     add_map_options(parser)
     parser.set_defaults(run=_run)
@@ -61,11 +63,11 @@ def _run(options: argparse.Namespace) -> int:
     for option in ("out", "formats"):
         if getattr(options, option) is not None:
             raise MmvizError("option-needs", option=f"--{option}", needed="FOLDER_OR_CSV")
-    check_outputs(options, ("json", "npz", *FIGURES, "html"))
+    check_outputs(options, ("json", "npz", *FIGURES, "column", "csv", "html"))
     if options.keep == "exact" and not options.npz:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     words = word_numbers(options.words)
-    check_map_options(options, any(getattr(options, name) for name in (*FIGURES, "html")))
+    check_map_options(options, any(getattr(options, name) for name in (*FIGURES, "column", "csv", "html")))
     run = run_sample(
         make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video),
         model=options.model, backend=backend_from(options), changes=changes_of(options),
@@ -91,6 +93,10 @@ def _run(options: argparse.Namespace) -> int:
     for file_format in FIGURES:
         if path := getattr(options, file_format):
             write_file(path, figure_of(run, file_format, shown))
+    if options.column:
+        write_file(options.column, figure_of(run, "pdf", shown, "column"))
+    if options.csv:
+        write_file(options.csv, run.table(*(shown.choice if shown else ())).to_csv().encode())
     if options.html:
         write_file(options.html, run.to_html(prior, shown.view(run) if shown else None).encode())
     return 0

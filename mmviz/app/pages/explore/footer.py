@@ -18,7 +18,7 @@ from mmviz.app.pages.explore.story import told_story
 from mmviz.app.selection import view_of
 from mmviz.app.selection_amounts import SelectionView
 from mmviz.explain import Run
-from mmviz.figures.print_figure import FigureFormat
+from mmviz.figures.printed_parts import FigureFormat, FigureLayout
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
@@ -107,12 +107,19 @@ def downloads(view: SelectionView) -> dict[str, Download]:
     def talk() -> bytes:
         return make_talk(run, story, view_of(view.selection, run)).to_html().encode()
 
-    def figure(file_format: FigureFormat) -> Download:
+    def table() -> bytes:
+        selection = view.selection
+        return run.table(selection.map_ref, selection.tokens, selection.direction, selection.versus).to_csv().encode()
+
+    def figure(file_format: FigureFormat, layout: FigureLayout = "page") -> Download:
         def create() -> bytes:
             selection = view.selection
-            return run.figure(file_format, selection.map_ref, selection.tokens, selection.direction, view.scale_max)
+            shown = selection.map_ref, selection.tokens, selection.direction
+            scale_max = None if selection.versus else view.scale_max  # a difference has a scale of its own
+            return run.figure(file_format, *shown, scale_max, selection.versus, layout)
 
-        return Download(in_language(create), f"{name}.{file_format}", FIGURE_TYPES[file_format])
+        suffix = "" if layout == "page" else "-column"
+        return Download(in_language(create), f"{name}{suffix}.{file_format}", FIGURE_TYPES[file_format])
 
     answers = run.record.answers
     name = file_stem(run.sample.text or (answers[0].label if answers else ""))
@@ -122,8 +129,10 @@ def downloads(view: SelectionView) -> dict[str, Download]:
         "save-run": Download(run.to_bytes, f"{name}.npz", "application/octet-stream"),
         **_exact_download(run, name),
         "save-summary": Download(in_language(summary), f"{name}.json", "application/json"),
+        "save-table": Download(in_language(table), f"{name}.csv", "text/csv"),
         "save-figure": figure("png"),
         "save-pdf": figure("pdf"),
+        "save-column": figure("pdf", "column"),
         "save-svg": figure("svg"),
     }
 
