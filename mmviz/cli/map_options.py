@@ -100,7 +100,9 @@ def shown_map(options: argparse.Namespace, run: Run) -> ShownMap | None:
 
 def figure_of(run: Run, file_format: FigureFormat, shown: ShownMap | None, layout: FigureLayout = "page") -> bytes:
     """Returns the figure of a run, of what is chosen or of both maps of the first view."""
-    return run.figure(file_format, *(shown.choice if shown else ()), layout=layout)
+    if shown is None:
+        return run.figure(file_format, layout=layout)
+    return run.figure(file_format, *shown.choice, layout=layout)
 
 
 def _known_maps(record: AttentionRecord) -> str:
