@@ -252,12 +252,16 @@ def test_a_visitor_has_left_once_the_connection_has_been_gone_for_a_while(monkey
     assert not has_left(), "the browser may connect again"
 
 
-def test_an_experiment_that_was_begun_again_is_not_dropped_by_the_second_click(gate: threading.Event) -> None:
+def test_an_experiment_that_was_begun_again_is_not_dropped_by_the_second_click(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiments = {("a",): Job(lambda progress, stop: gate.wait(SOON))}
-    experiment_runner._discard(experiments, ("a",))
+    state = SimpleNamespace(experiments=experiments)
+    monkeypatch.setattr(experiment_runner.session, "current_state", lambda: state)
+    experiment_runner._discard(("a",))
     assert ("a",) in experiments
     gate.set()
     assert experiments["a",].wait(SOON)
     for _ in range(2):
-        experiment_runner._discard(experiments, ("a",))
+        experiment_runner._discard(("a",))
     assert not experiments

@@ -23,6 +23,7 @@ from mmviz.experiments.faithfulness import FLAT, curve_requests, measure_faithfu
 from mmviz.experiments.language_prior import measure_language_prior, removals
 from mmviz.experiments.modality_shapley import effect_requests
 from mmviz.experiments.sweep_requests import sweep_effects, sweep_requests
+from mmviz.i18n.minus_sign import MINUS
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.models.custom_model_factory import load
 from mmviz.report import ViewerData
@@ -277,7 +278,7 @@ def test_the_command_line_is_about_chosen_words(
     assert len(prior["words"]) == len(summary["made_by"]["answer"]) == len(summary["answer_shares"]["words"])
     chosen = sum(prior["rows"][0]["log_probabilities"][1:3])
     assert np.log(next(iter(summary["probabilities"].values()))) == pytest.approx(chosen, rel=1e-6)
-    assert f"log-probability: {chosen:.2f} nats" in capsys.readouterr().out, "of the chosen words, not of all"
+    assert f"log-probability: {MINUS}{-chosen:.2f} nats" in capsys.readouterr().out, "of the chosen words, not of all"
     for wrong in ("x", "0", "1,"):
         assert main([*arguments, wrong]) == 2
         assert "--words" in capsys.readouterr().err

@@ -9,6 +9,7 @@ Example::
 """
 
 from mmviz.present.default_slides import make_talk
-from mmviz.present.talk import Lit, Slide, Talk, load_run_or_talk
+from mmviz.present.slide_deck import Lit, Slide
+from mmviz.present.talk import Talk, load_run_or_talk
 
 __all__ = ["Lit", "Slide", "Talk", "load_run_or_talk", "make_talk"]

@@ -23,7 +23,8 @@ from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about
 from mmviz.present.lit_inputs import lit_inputs
-from mmviz.present.talk import Lit, Slide, Talk
+from mmviz.present.slide_deck import Lit, Slide
+from mmviz.present.talk import Talk
 from mmviz.report.answer_maps import ShownMap, map_help, map_title, shown_map
 from mmviz.report.answer_title import answer_title
 from mmviz.report.map_notes import map_notes

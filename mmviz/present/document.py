@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import html
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS, Theme
 from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.page import say
+from mmviz.present.slide_deck import SlideDeck
 from mmviz.present.slide_html import cover_html, has_cover, slide_count, slide_html
 from mmviz.viewer.pack import escape_non_ascii, script_digest
-
-if TYPE_CHECKING:
-    from mmviz.present.talk import Talk
 
 _DOCUMENT = """<!doctype html>
 <html lang="{language}">
@@ -57,17 +54,17 @@ _WORDS = (
 """Names of texts around the slides."""
 
 
-def talk_html(talk: Talk) -> str:
-    """Returns `Talk.to_html` in the current language."""
+def deck_html(deck: SlideDeck) -> str:
+    """Returns the document of `Talk.to_html` in the current language."""
     script = f"\n{escape_non_ascii(_read('talk.js'))}"
-    cover = [cover_html(talk)] if has_cover(talk) else []
+    cover = [cover_html(deck)] if has_cover(deck) else []
     document = _DOCUMENT.format(
         language=TAGS[current_language()],
         digest=script_digest(script),
-        title=html.escape(talk.title),
+        title=html.escape(deck.title),
         css=_style(),
-        slides="\n".join([*cover, *(slide_html(talk, number) for number in range(len(talk.slides)))]),
-        place=f"1 / {slide_count(talk)}",
+        slides="\n".join([*cover, *(slide_html(deck, number) for number in range(len(deck.slides)))]),
+        place=f"1 / {slide_count(deck)}",
         script=script,
         slides_name=html.escape(say("talk-slides")),
         **{name: html.escape(say(f"talk-{name}")) for name in _WORDS},

@@ -12,7 +12,7 @@ from mmviz.explain.run import Run
 from mmviz.figures.colour_scale import largest_drawn
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
-from mmviz.present.talk import Slide
+from mmviz.present.slide_deck import Slide
 from mmviz.report.answer_maps import shown_map
 from mmviz.types import MmvizError, Modality, PixelBox, Token
 

@@ -18,7 +18,7 @@ from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.present.lit_inputs import LitInputs, lit_inputs
-from mmviz.present.talk import Slide, Talk
+from mmviz.present.slide_deck import Slide, SlideDeck
 from mmviz.report.answer_title import answer_title, share_text
 from mmviz.types import AudioInput, ImageInput, Modality, Seconds, Token, UniformAttention
 
@@ -34,17 +34,17 @@ LONG_TEXT = 280
 _WHOLE_SOUND = Token(Modality.AUDIO, "", Seconds(0, float("inf")))
 
 
-def slide_html(talk: Talk, number: int) -> str:
-    """Returns slide ``number`` of a talk, from 0, in the current language. All of its texts are escaped.
+def slide_html(deck: SlideDeck, number: int) -> str:
+    """Returns slide ``number`` of a deck, from 0, in the current language. All of its texts are escaped.
 
     Raises ``MmvizError`` where the run does not hold its map.
     """
-    slide = talk.slides[number]
-    run = talk.runs[slide.run]
+    slide = deck.slides[number]
+    run = deck.runs[slide.run]
     lit = lit_inputs(run, slide)
-    things = [_thing(talk, number, modality, lit) for modality in _modalities(talk, slide)]
+    things = [_thing(deck, number, modality, lit) for modality in _modalities(deck, slide)]
     if slide.kind == "answer":
-        things.append(_answers(talk, slide))
+        things.append(_answers(deck, slide))
     pictures = [thing for thing in things if thing.startswith("<figure class='picture'")]
     others = [thing for thing in things if thing and thing not in pictures]
     size = f"<p class='size'>{html.escape(slide.size)}</p>" if slide.size else ""
@@ -55,75 +55,75 @@ def slide_html(talk: Talk, number: int) -> str:
     columns = [f"<div class='side'>{''.join(part)}</div>" for part in (pictures, others) if part]
     body = f"<div class='things of{len(columns)}'>{''.join(columns)}</div>" if columns else ""
     notes = f"<aside class='notes'><p>{html.escape(slide.notes)}</p></aside>" if slide.notes else ""
-    place = number + 1 + has_cover(talk)
-    content = f"{_banners(talk, slide)}{body}{''.join(below)}"
-    return _section(talk, place, slide.kind.replace("_", "-"), slide.title, content, notes)
+    place = number + 1 + has_cover(deck)
+    content = f"{_banners(deck, slide)}{body}{''.join(below)}"
+    return _section(deck, place, slide.kind.replace("_", "-"), slide.title, content, notes)
 
 
-def has_cover(talk: Talk) -> bool:
-    """Returns whether a talk begins with a slide of its title: one of a single run begins with that."""
-    return len(talk.runs) > 1
+def has_cover(deck: SlideDeck) -> bool:
+    """Returns whether a deck begins with a slide of its title: one of a single run begins with that."""
+    return len(deck.runs) > 1
 
 
-def cover_html(talk: Talk) -> str:
-    """Returns the slide of a talk's title, with the question and the answer of each of its runs."""
-    models = {run.record.made_by.get("model") for run in talk.runs}
+def cover_html(deck: SlideDeck) -> str:
+    """Returns the slide of a deck's title, with the question and the answer of each of its runs."""
+    models = {run.record.made_by.get("model") for run in deck.runs}
     rows = []
-    for run in talk.runs:
+    for run in deck.runs:
         record = run.record
         question = html.escape(replace_invisible(run.sample.text or "") or say("talk-inputs"))
         about_run = [answer_title(record), *([str(record.made_by.get("model"))] if len(models) > 1 else [])]
         rows.append(f"<li>{question}<span>{html.escape(' · '.join(about_run))}</span></li>")
-    return _section(talk, 1, "cover", talk.title, f"<ol class='runs'>{''.join(rows)}</ol>", "")
+    return _section(deck, 1, "cover", deck.title, f"<ol class='runs'>{''.join(rows)}</ol>", "")
 
 
-def _section(talk: Talk, place: int, kind: str, title: str, content: str, notes: str) -> str:
+def _section(deck: SlideDeck, place: int, kind: str, title: str, content: str, notes: str) -> str:
     """Returns a slide with its heading, content and notes; ``place`` counts from 1."""
     return (
         f"<section class='slide {kind}' id='slide-{place}' tabindex='-1' aria-labelledby='title-{place}'>"
         f"<h2 id='title-{place}'>{html.escape(title)}</h2>{content}"
-        f"<p class='place'>{place} / {slide_count(talk)}</p>{notes}</section>"
+        f"<p class='place'>{place} / {slide_count(deck)}</p>{notes}</section>"
     )
 
 
-def slide_count(talk: Talk) -> int:
+def slide_count(deck: SlideDeck) -> int:
     """Returns how many slides the document has."""
-    return len(talk.slides) + has_cover(talk)
+    return len(deck.slides) + has_cover(deck)
 
 
-def _modalities(talk: Talk, slide: Slide) -> list[Modality]:
+def _modalities(deck: SlideDeck, slide: Slide) -> list[Modality]:
     """Returns the inputs that a slide shows: those that its run has."""
-    sample = talk.runs[slide.run].sample
+    sample = deck.runs[slide.run].sample
     there = {Modality.IMAGE: sample.image, Modality.TEXT: sample.text, Modality.AUDIO: sample.audio}
     return [] if slide.kind == "text" else [modality for modality in slide.modalities if there.get(modality)]
 
 
-def _banners(talk: Talk, slide: Slide) -> str:
+def _banners(deck: SlideDeck, slide: Slide) -> str:
     """Returns what must stand beside every map of a run that has learned nothing, or whose attention is a control."""
-    record = talk.runs[slide.run].record
+    record = deck.runs[slide.run].record
     banners = {"untrained": record.made_by.get("trained") is False, "uniform": record.has_change(UniformAttention)}
     return "".join(f"<p class='banner'>{html.escape(about(code))}</p>" for code, holds in banners.items() if holds)
 
 
-def _thing(talk: Talk, number: int, modality: Modality, lit: LitInputs | None) -> str:
+def _thing(deck: SlideDeck, number: int, modality: Modality, lit: LitInputs | None) -> str:
     """Returns an input of a slide, with its light where it has any."""
-    slide = talk.slides[number]
-    sample = talk.runs[slide.run].sample
+    slide = deck.slides[number]
+    sample = deck.runs[slide.run].sample
     shown = lit if lit is not None and lit.has(modality) else None
     if modality is Modality.IMAGE and sample.image is not None:
         return _picture(sample.image, shown)
     if modality is Modality.TEXT and sample.text is not None:
         return _words(sample.text, shown)
     if modality is Modality.AUDIO and sample.audio is not None:
-        is_first = not any(_has_whole_sound(talk, other) for other in talk.slides[:number] if other.run == slide.run)
+        is_first = not any(_has_whole_sound(deck, other) for other in deck.slides[:number] if other.run == slide.run)
         return _sound(sample.audio, shown, slide, is_first)
     return ""
 
 
-def _has_whole_sound(talk: Talk, slide: Slide) -> bool:
+def _has_whole_sound(deck: SlideDeck, slide: Slide) -> bool:
     """Returns whether a slide shows the sound of its run, and not some moments of it alone."""
-    lit = lit_inputs(talk.runs[slide.run], slide) if slide.kind == "step" else None
-    return Modality.AUDIO in _modalities(talk, slide) and not _moments(lit)
+    lit = lit_inputs(deck.runs[slide.run], slide) if slide.kind == "step" else None
+    return Modality.AUDIO in _modalities(deck, slide) and not _moments(lit)
 
 
 def _picture(image: ImageInput, lit: LitInputs | None) -> str:
@@ -202,9 +202,9 @@ def _wav(samples: NDArray[np.float32], rate: int) -> str:
     return wav_data_uri(np.rint(np.clip(samples, -1, 1) * 32_767), rate)
 
 
-def _answers(talk: Talk, slide: Slide) -> str:
+def _answers(deck: SlideDeck, slide: Slide) -> str:
     """Returns the most probable answers with bars; nothing of an answer that the model wrote."""
-    record = talk.runs[slide.run].record
+    record = deck.runs[slide.run].record
     if record.made_by.get("answer") or not record.answers:
         return ""
     rows = "".join(

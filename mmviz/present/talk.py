@@ -1,79 +1,30 @@
-"""A talk: slides about runs, in an order and with captions that its author may change."""
+"""A talk: slides about runs as one HTML document, and as a file that reopens."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from mmviz.analysis.available_maps import parse_map_ref, streams_of
-from mmviz.analysis.map_weights import Direction
 from mmviz.explain.run import Run
-from mmviz.i18n.language import LANGUAGES, Language, use_language
+from mmviz.i18n.language import use_language
 from mmviz.io.npz import LARGEST
 from mmviz.io.run_file import to_bytes
 from mmviz.io.talk_file import is_talk, pack_talk, read_talk
 from mmviz.io.write_file import write_file
-from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
+from mmviz.present.document import deck_html
+from mmviz.present.slide_deck import Lit, Slide, SlideDeck
+from mmviz.types import MmvizError, Modality
 
-SlideKind = Literal["inputs", "answer", "reads_from", "depends_on", "selection", "step", "text"]
-"""What a slide shows: the inputs; the answers; one of the two maps of the first view; the attention of chosen tokens;
-the tokens of a step of a story; or its texts alone."""
-MAX_SLIDES = 500
 MAX_CHARS = 20_000
 """Characters of one text of a slide."""
 
 
-@dataclass(frozen=True)
-class Lit:
-    """Tokens that a slide shows bright."""
+class Talk(SlideDeck):
+    """Slides in the order in which they are shown, and with the captions that their author gave them.
 
-    stream: str
-    """The name of their stream in the record."""
-    tokens: tuple[int, ...]
-    """Their indices."""
-    is_reader: bool = False
-    """Whether a step is told of them as queries, not as keys."""
-
-
-@dataclass(frozen=True)
-class Slide:
-    """One slide. Change it with `dataclasses.replace`."""
-
-    kind: SlideKind
-    """What the slide shows."""
-    title: str
-    """The one idea, as a heading."""
-    caption: str = ""
-    """A sentence or two below the picture."""
-    notes: str = ""
-    """What the speaker reads, not the audience."""
-    run: int = 0
-    """The number of its run in `Talk.runs`, from 0."""
-    map: str = ""
-    """The text of a `MapRef`, for a ``selection``."""
-    direction: Direction = "from"
-    """Whether a ``selection`` shows what its tokens attend to, or what attends to them (``to``)."""
-    tokens: tuple[int, ...] = ()
-    """The tokens of a ``selection``, at least one, on the side of the map that ``direction`` names."""
-    versus: tuple[int, ...] = ()
-    """Tokens on that side with which those of a ``selection`` are compared: it shows the first minus these."""
-    lit: tuple[Lit, ...] = ()
-    """The tokens of a ``step``; those of a modality that is shown whole are left out."""
-    modalities: tuple[Modality, ...] = INPUT_MODALITIES
-    """The inputs that are shown, as far as the run has them."""
-    size: str = ""
-    """The size of a ``step`` in words, with its unit."""
-
-
-@dataclass(frozen=True)
-class Talk:
-    """Slides about runs.
-
-    Raises ``ValueError`` or ``LookupError`` for a talk without slides or with more than `MAX_SLIDES`, and for a slide
-    whose run, map or tokens are not there.
+    Raises as `SlideDeck` does.
 
     Example::
 
@@ -84,25 +35,6 @@ class Talk:
         >>> talk = replace(talk, slides=(replace(first, caption="My own words."), *others))
     """
 
-    title: str
-    """The title of the document, and of the first slide where the talk has several runs."""
-    runs: tuple[Run, ...]
-    """The runs that slides name by `Slide.run`."""
-    slides: tuple[Slide, ...]
-    """1 to `MAX_SLIDES`, in the order in which they are shown."""
-    language: Language = "en"
-    """Of the words that mmviz adds: legends and buttons."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.slides) <= MAX_SLIDES:
-            raise ValueError(f"a talk has 1 to {MAX_SLIDES} slides, not {len(self.slides)}")
-        if self.language not in LANGUAGES:
-            raise ValueError(f"unknown language {self.language!r}")
-        for slide in self.slides:
-            if not 0 <= slide.run < len(self.runs):
-                raise ValueError(f"a slide shows run {slide.run} of {len(self.runs)}")
-            _check_slide(slide, self.runs[slide.run])
-
     def to_html(self) -> str:
         """Returns the talk as one HTML document in ASCII that needs no network; the same talk gives the same text.
 
@@ -112,10 +44,8 @@ class Talk:
         a second window with notes, the next slide and a clock, S for the sound.
         Without scripts all slides stand below each other; in print each has a page.
         """
-        from mmviz.present.document import talk_html
-
         with use_language(self.language):
-            return talk_html(self)
+            return deck_html(self)
 
     def to_bytes(self) -> bytes:
         """Returns the talk as the bytes of a ``.mmviz`` file, the same for the same talk: its slides and its runs."""
@@ -163,21 +93,6 @@ def load_run_or_talk(path: str | Path) -> Run | Talk:
     return Talk.load(path) if is_talk(start) else Run.load(path)
 
 
-def _check_slide(slide: Slide, run: Run) -> None:
-    """Raises ``ValueError`` or ``LookupError`` for a slide that ``run`` has not got the tokens or the map of."""
-    if slide.kind not in get_args(SlideKind) or slide.direction not in get_args(Direction):
-        raise ValueError(f"unknown kind {slide.kind!r} or direction {slide.direction!r}")
-    groups = [(lit.stream, lit.tokens) for lit in slide.lit]
-    if slide.kind == "selection":
-        streams = streams_of(run.record, parse_map_ref(run.record, slide.map))
-        if not slide.tokens:
-            raise ValueError("no token is selected")
-        groups.append((streams[0 if slide.direction == "from" else 1], (*slide.tokens, *slide.versus)))
-    for stream, tokens in groups:
-        if not all(0 <= token < len(run.record.streams[stream]) for token in tokens):
-            raise ValueError(f"there is no such token in {stream}")
-
-
 def _read_slide(fields: Mapping[str, Any]) -> Slide:
     """Returns a slide of a file. Raises ``ValueError``, ``TypeError`` or ``LookupError`` for what is none."""
     texts = {name: _text(fields[name]) for name in ("kind", "title", "caption", "notes", "map", "direction", "size")}
@@ -187,7 +102,7 @@ def _read_slide(fields: Mapping[str, Any]) -> Slide:
         versus=tuple(map(_index, fields.get("versus", ()))),  # not in the talks of earlier versions
         lit=tuple(map(_read_lit, fields["lit"])),
         modalities=tuple(map(Modality, fields["modalities"])),
-        **texts,  # type: ignore[arg-type]  # `Talk` checks kind and direction
+        **texts,  # type: ignore[arg-type]  # `SlideDeck` checks kind and direction
     )
 
 
