@@ -125,6 +125,7 @@ def test_a_single_token_can_be_removed(effect_page: AppTest) -> None:
     choose(page, f"perturb-tokens-{record.id}")
 
 
+@pytest.mark.long
 def test_only_examples_with_such_an_input_can_stand_in_the_place_of_tokens(effect_page: AppTest) -> None:
     page = effect_page
     record = now(page).run.record
@@ -172,6 +173,7 @@ def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back
     assert word(page) == before and now(page).run.request.changes == () and not notes(page, "banner")
 
 
+@pytest.mark.long
 def test_six_methods_stand_side_by_side_each_with_its_test(
     head_effects: list[HeadEffect], monkeypatch: pytest.MonkeyPatch
 ) -> None:

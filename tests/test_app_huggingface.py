@@ -46,6 +46,7 @@ def test_the_prompt_is_shown_and_can_be_changed(qwen2_audio_folder: Path, monkey
     assert record_of(page).made_by["answer"] == first.made_by["answer"]
 
 
+@pytest.mark.long
 def test_a_run_of_an_example_under_other_settings_has_a_link_of_its_own(
     qwen2_audio_folder: Path, kept_runs: KeptRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_model_without_a_lens_says_so_in_one_sentence(operator_model: Callable
     assert not [button for button in page.button if str(button.key).startswith("experiment-again")]
 
 
+@pytest.mark.long
 def test_the_lens_of_a_written_answer_follows_the_chosen_word(
     qwen2_audio_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,7 @@ def test_the_loading_goes_on_while_inputs_are_forgotten(offer: Callable[..., App
     RELEASE.set()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_link_opens_the_model_that_was_picked(folders: Path, offer: Callable[..., AppTest]) -> None:
     clip = f"hf:{folders / 'clip'}"

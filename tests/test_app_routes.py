@@ -163,6 +163,7 @@ def test_the_bundled_model_without_a_route_answers_as_the_library_says(
     assert [row["b"] for row in document["compare"]] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
+@pytest.mark.long
 def test_the_form_is_run_with_the_cuts_and_again_without_them() -> None:
     page = click(routes_page(), "answer", "image")
     after = shown(page)[1]
@@ -179,6 +180,7 @@ def test_the_form_is_run_with_the_cuts_and_again_without_them() -> None:
     assert word(page) == before and now(page).run.request.changes == () and not notes(page, "banner")
 
 
+@pytest.mark.long
 def test_another_example_is_run_without_the_cuts_of_the_last() -> None:
     page = click(routes_page(), "answer", "image")
     page = press(page, "routes-run")

@@ -96,6 +96,7 @@ def changed(before: AttentionRecord, after: AttentionRecord) -> str:
     return say("written-change", change=signed(second - first), before=first, after=second)
 
 
+@pytest.mark.long
 def test_of_a_written_answer_nothing_but_its_probability_is_claimed(
     qwen2_audio_folder: Path, other_answers: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,7 @@ def test_routes_are_those_of_the_library(full_run: Run, tmp_path: Path, capsys: 
     assert printed.count(say("the-answer")) >= 3 * 3 and "batches" in progress
 
 
+@pytest.mark.long
 def test_methods_are_those_of_the_library(
     full_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_another_file_or_none_is_refused(data: bytes | None, tmp_path: Path) -> 
         read_effects(tmp_path / "effects.json")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_recording_has_its_effect_and_a_changed_run_none(backend: LocalBackend) -> None:
     effects, recordings = read_effects(EFFECTS), ReplayBackend(assets_dir() / "gallery" / "runs")

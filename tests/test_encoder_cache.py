@@ -105,6 +105,7 @@ def test_runs_and_variants_are_to_the_bit_as_where_each_encodes_anew(
     assert expected.sweep is not None and len(np.unique(expected.sweep[:, 0])) == len(variants)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_each_experiment_encodes_each_input_once(
     backend: LocalBackend, sample: Sample, calls: Callable[[str], Counts]

@@ -57,7 +57,7 @@ def test_every_link_of_a_notebook_leads_to_a_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(path.stem, marks=pytest.mark.slow if path.stem in SLOW else ()) for path in NOTEBOOKS]
+    "name", [pytest.param(path.stem, marks=pytest.mark.pages if path.stem in SLOW else ()) for path in NOTEBOOKS]
 )
 def test_a_notebook_shows_what_is_stored_in_it(name: str, tmp_path: Path) -> None:
     if name == "debug_huggingface":

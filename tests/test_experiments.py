@@ -385,6 +385,7 @@ def test_tokens_without_a_location_are_never_removed() -> None:
     assert changes and all(isinstance(change, ReplaceInput) and change.baseline == "blur" for change in changes)
 
 
+@pytest.mark.long
 def test_six_methods_on_the_bundled_model_and_their_faithfulness(backend: LocalBackend) -> None:
     sample = EXAMPLES["mask"].sample()
     request = Request("trio", sample, relevance=True, norms=True, integrated=True)

@@ -175,6 +175,7 @@ def test_threads_that_draw_at_once_leave_the_settings_as_they_were(expected: NDA
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.long
 def test_a_settings_file_and_a_backend_without_a_display_change_nothing(tmp_path: Path, png: bytes) -> None:
     settings = tmp_path / "matplotlibrc"
     settings.write_text("backend: TkAgg\nimage.origin: lower\ntext.usetex: True\naxes.facecolor: red\nfont.size: 31\n")

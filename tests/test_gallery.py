@@ -212,6 +212,7 @@ def test_a_photograph_with_a_voice_leaves_nothing_to_draw(tones: None) -> None:
     assert len(backend.samples) == 1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nothing_is_written_where_an_example_is_refused(tones: None, tmp_path: Path) -> None:
     backend: Any = PaperBackend("dog")

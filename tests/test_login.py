@@ -47,6 +47,7 @@ def fresh_backend() -> Iterator[None]:
     resources.warm_backend.clear()
 
 
+@pytest.mark.long
 def test_a_backend_that_fails_is_reported_and_one_click_calls_it_again(
     fresh_backend: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

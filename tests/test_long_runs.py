@@ -58,6 +58,7 @@ def test_attention_of_single_tokens_follows_the_formula(run: mmviz.Run) -> None:
     assert error.value.code == "view-relevance"
 
 
+@pytest.mark.long
 def test_summary_and_figure_do_without_all_weights(run: mmviz.Run) -> None:
     summary = run.summary()
     assert summary["attention"]["method"] == "2:mean"

@@ -112,6 +112,7 @@ class NeedsWhatIsNeeded:
         return AttentionRecord("id", {}, (), answers, {}, sweep=np.array(rows))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_model_that_needs_what_is_needed_scores_one_and_shuffled_weights_are_even(
     world: World, monkeypatch: pytest.MonkeyPatch
@@ -145,6 +146,7 @@ def test_a_model_that_needs_what_is_needed_scores_one_and_shuffled_weights_are_e
     assert "| rel |" not in table
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_drop_of_an_answer_that_a_cut_makes_more_probable_is_below_0(world: World) -> None:
     class Gains(NeedsWhatIsNeeded):

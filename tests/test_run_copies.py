@@ -64,6 +64,7 @@ def test_a_copy_of_a_run_keeps_the_backend(run: mmviz.Run, long_run: mmviz.Run) 
     assert np.array_equal(copy.deepcopy(long_run).view(view), long_run.view(view))
 
 
+@pytest.mark.long
 def test_a_run_crosses_to_a_spawned_process_and_back(run: mmviz.Run) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         shown = pool.submit(shown_elsewhere, run).result(200)

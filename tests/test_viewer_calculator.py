@@ -290,6 +290,7 @@ def test_without_the_output_projection_the_steps_end_with_the_head(show: Show) -
     assert calculator.verdict[0] == as_printed(moved)
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize(("scheme", "screen"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark-phone"])
 def test_the_calculator_has_no_serious_violation(show: Show, scheme: str, screen: dict[str, int]) -> None:
     viewer = show(step_runs.masked_run()[0], color_scheme=scheme, viewport=screen, bypass_csp=True)

@@ -174,6 +174,7 @@ def test_hostile_text_stays_text(show: Show) -> None:
     assert hebrew.evaluate("word => getComputedStyle(word).unicodeBidi") == "isolate"
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("name", [name for name in ODD if name not in ("plain", "cross")])
 def test_odd_records_open_and_follow_the_pointer(show: Show, name: str) -> None:
     run = ODD[name]()
@@ -249,6 +250,7 @@ def test_maps_between_two_streams_set_the_direction(show: Show) -> None:
         viewer.leave()
 
 
+@pytest.mark.pages
 def test_a_map_beyond_16_mb_is_reported_as_missing_from_the_file(show: Show) -> None:
     run = long()
     viewer = show(run)

@@ -225,6 +225,7 @@ def test_while_the_audio_plays_its_token_is_chosen(show: Show) -> None:
     expect(viewer.panel("audio").locator(".time")).to_have_text("6.0 / 6.0 s")
 
 
+@pytest.mark.pages
 def test_with_a_pin_or_reduced_motion_playing_leaves_the_choice_alone(show: Show) -> None:
     for motion in ("no-preference", "reduce"):
         viewer = show(run(), reduced_motion=motion)

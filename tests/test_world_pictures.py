@@ -32,6 +32,7 @@ def test_each_picture_file_has_its_licence(folder: str) -> None:
     assert sum(file.stat().st_size for file in files) < {"sprites": 9_000_000, "grounds": 2_000_000}[folder]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_word_is_drawn_in_many_styles() -> None:
     drawn = {style: load_sprites(style) for style in styles()}
