@@ -20,6 +20,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.cli import _parser
 from mmviz.experiments.head_ablation import HeadEffect, measure_head_ablation
 from mmviz.explain import run_sample
+from mmviz.i18n.minus_sign import MINUS
 from mmviz.i18n.page import say
 from mmviz.inputs.baseline import swap_input
 from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Modality, Request
@@ -81,6 +82,8 @@ def test_the_effect_stands_beside_attention_as_the_library_measures_it(effect_pa
     assert all(f"<td>{expected[str(modality)]:+.2f}</td>" in body for modality in INPUT_MODALITIES)
     assert f"<td>{expected['total']:+.2f}</td>" in body
     assert body.count("<td class='mark'>") == 8 * 3, "eight subsets of three"
+    subsets = body[body.index("<td class='mark'>") :]
+    assert not re.search(r"<td>-", subsets) and subsets.count(f"<td>{MINUS}") == 8, "log-probabilities are below 0"
     assert notes(page, "remark"), "whether attention and effect agree is said"
     blurred = choose(page, "effect-baseline", "blur")
     other = run_sample(FIRST.sample(), backend=LocalBackend("cpu")).effect("blur")

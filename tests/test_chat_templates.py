@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -73,10 +72,8 @@ def test_a_template_without_an_end_is_ended(
 ) -> None:
     monkeypatch.setattr(template_limits, "SECONDS", 2.0)
     request = Request(llava_spec, make_sample(PIXELS, "What is this?"), options=(("template", ENDLESS[name]),))
-    start = time.monotonic()
     with pytest.raises(MmvizError) as refused:
         llava_backend.run([request])
-    assert time.monotonic() - start < DEADLINE
     assert refused.value.code == "hf-template-limit"
 
 

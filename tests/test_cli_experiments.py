@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,16 @@ from mmviz.explain import Run, run_sample
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.minus_sign import signed_text
 from mmviz.i18n.page import say
-from mmviz.types import ANSWER, INPUT_MODALITIES, AblateHead, CutRoute, Modality, ReplaceInput, UniformAttention
+from mmviz.types import (
+    ANSWER,
+    INPUT_MODALITIES,
+    AblateHead,
+    CutRoute,
+    DropModality,
+    Modality,
+    ReplaceInput,
+    UniformAttention,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -244,6 +254,10 @@ def test_compare_is_the_difference_of_two_runs(
 def test_compare_takes_another_model_and_a_control(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document, *_ = measured(["compare", *INPUTS, "--other", "trio-reduced"], tmp_path, capsys)
     assert document["other"]["model"] == "trio-reduced" and document["other"]["changes"] == []
+    changed = ["--drop", "image", "--ablate", "5:0", "--control", "uniform"]
+    document, *_ = measured(["compare", *INPUTS, *changed, "--other", "trio-reduced"], tmp_path, capsys)
+    kept = (UniformAttention(), DropModality(Modality.IMAGE))
+    assert document["other"]["changes"] == list(map(str, kept)), "B has the inputs of A, but heads of its own"
     document, *_ = measured(
         ["compare", *INPUTS, "--other-control", "uniform", "--method", "2:1", "--direction", "to", "--token", "3"],
         tmp_path, capsys,
@@ -356,7 +370,7 @@ def test_the_rest_of_a_run_is_estimated_without_the_loading_of_its_model(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = iter([100.0, 110.0, 120.0])  # whatever was before
-    monkeypatch.setattr(progress_line.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(progress_line, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     line = progress_line.RunLine("layers")
     line(2, 6)  # an encoder of two layers whose output was kept
     line(4, 6)
@@ -368,6 +382,19 @@ def test_the_rest_of_a_run_is_estimated_without_the_loading_of_its_model(
         capsys.readouterr().err
         == "".join(f"\r{text}" for text in [*expected, sentence("run-layers", done=6, of=6)]) + "\n"
     )
+
+
+def test_a_further_run_is_estimated_by_its_own_layers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([0.0, 100.0, 101.0, 102.0])
+    monkeypatch.setattr(progress_line, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    line = progress_line.RunLine("layers")
+    for layer in (1, 4, 1, 2):
+        line(layer, 4)
+    last = capsys.readouterr().err.rpartition("\r")[2]
+    left = sentence("run-left", left=say("seconds", count=2))  # one layer of the second run took 1 s
+    assert last == sentence("run-layers", done=2, of=4) + left
 
 
 def test_the_lens_shows_how_far_its_run_is(capsys: pytest.CaptureFixture[str]) -> None:

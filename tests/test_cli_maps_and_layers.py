@@ -7,6 +7,7 @@ import json
 import math
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from torch import Tensor, nn
 import mmviz
 from mmviz.analysis.available_maps import has_map
 from mmviz.cli import main
+from mmviz.experiments.head_ablation import measure_head_ablation
+from mmviz.i18n.page import say
 from mmviz.report import ViewerData
+from mmviz.report.heads_table import heads_summary
+from mmviz.report.routes_table import MOVES, layers_words
 from mmviz.types import MapRef
 from mmviz.viewer.binary_format import decode
 
@@ -106,7 +111,7 @@ def test_each_example_of_a_folder_opens_on_the_chosen_map(tmp_path: Path, capsys
         header, _ = opened(path)
         assert (header["view"]["map"], header["view"]["tokens"]) == (layer, [4])
     assert main([*command[:-1], "json", "--map", "0:0"]) == 2
-    assert "--map" in capsys.readouterr().err
+    assert "--map" in (error := capsys.readouterr().err) and "--formats html" in error and "--csv" not in error
 
 
 def measured(arguments: list[str], path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -150,6 +155,26 @@ def test_routes_are_cut_in_the_chosen_stack_and_layers(tmp_path: Path) -> None:
         assert list(table) == layers
         assert all(table[part] == pytest.approx(expected[part], abs=1e-5) for part in layers)
     assert list(effects("--windows", "1", "--layers", "0-1")) == [(0, 1)]
+
+
+def test_layers_are_named_as_they_were_chosen() -> None:
+    assert [layers_words(layers) for layers in ((0, 1, 2), (3,), (0, 4, 5), None)] == [
+        say("routes-layers", first=1, last=3), say("heads-layer", layer=4), say("heads-layer", layer="1, 5-6"),
+        say("routes-all-layers"),
+    ]  # fmt: skip
+
+
+def test_a_verdict_on_some_layers_does_not_speak_of_all(tmp_path: Path) -> None:
+    command = ["--model", TWO_STACKS, *TEXT, "--image", str(picture(tmp_path)), "--stack", "vision.layers"]
+    document, rows = measured(["routes", *command, "--layers", "1"], tmp_path / "routes.json")
+    assert all(abs(row["effect"]) < 0.1 for row in rows)
+    assert document["verdict"][0] == say("routes-none-measured", answer=document["answer"], least=MOVES)
+    run = mmviz.explain(text="is it there", model=TWO_STACKS)
+    assert run.backend is not None and run.request is not None
+    effects = [replace(each, effect=0.0) for each in measure_head_ablation(run.backend, run.request, run.record)]
+    answer = run.record.answers[0].label
+    assert heads_summary(run.record, effects) == say("heads-summary-none", answer=answer)
+    assert heads_summary(run.record, effects[:1]) == say("heads-summary-none-of", answer=answer, of=1)
 
 
 def picture(folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -194,11 +193,3 @@ def test_without_strength_a_word_is_left_as_it_is() -> None:
         np.corrcoef(spoken, clip)[0, 1] > 0.9999
         and np.abs(np.delete(sound.wave, np.r_[start : start + len(clip)])).max() < 1e-6
     )
-
-
-@pytest.mark.slow
-def test_a_sound_takes_few_milliseconds() -> None:
-    sounds(5)
-    start = time.process_time()
-    sounds(100)
-    assert (time.process_time() - start) / 100 < 0.03

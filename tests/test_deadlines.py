@@ -16,9 +16,10 @@ WAITS = {"wait", "join", "result", "acquire", "communicate"}
 PLACE_OF_TIMEOUT = {"urlopen": 3, "HTTPConnection": 3, "HTTPSConnection": 3, "create_connection": 2}
 """What connects, and how many positional arguments it has where the last of them is the timeout."""
 SLEEPS = {"sleep", "wait_for_timeout"}
+CLOCKS = {"monotonic", "perf_counter", "process_time", "time"}
 MAY_WAIT = re.compile(
     r"subprocess|queue|(?<![\"'])\.(?:join|wait|result|acquire|communicate)\(|sleep\(|wait_for_timeout\(|"
-    r"urlopen|HTTPS?Connection|create_connection"
+    r"urlopen|HTTPS?Connection|create_connection|monotonic\(|perf_counter\(|process_time\("
 )
 """A file without any of these has no wait, and is not parsed."""
 SLOW_BY_DESIGN = {"slow_model.py"}
@@ -73,6 +74,14 @@ def fixed(source: str) -> Iterator[int]:
     yield from (call.lineno for call in calls(tree, SLEEPS) if id(call) not in inside)
 
 
+def by_seconds(source: str) -> Iterator[int]:
+    """The lines of assertions on how long something took."""
+    for node in ast.walk(ast.parse(source)):
+        spans = [part for part in ast.walk(node) if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub)]
+        if isinstance(node, ast.Assert) and any(calls(span, CLOCKS) for span in spans):
+            yield node.lineno
+
+
 def faults(folders: Iterable[str], rule: Callable[[str], Iterator[int]]) -> dict[str, list[int]]:
     """The lines of each file that break a rule."""
     paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -89,6 +98,12 @@ def test_every_wait_has_a_deadline() -> None:
 def test_no_test_waits_for_a_time() -> None:
     waits = {name: lines for name, lines in faults(["tests"], fixed).items() if Path(name).name not in SLOW_BY_DESIGN}
     assert not waits, "these lines wait for a time, not for a condition with a deadline"
+
+
+def test_no_test_judges_by_seconds() -> None:
+    assert not faults(["tests"], by_seconds), "another machine takes another time"
+    assert list(by_seconds("assert job.wait(9) and time.monotonic() - start < 4"))
+    assert not list(by_seconds("assert time.monotonic() < end"))
 
 
 def test_waits_of_every_kind_are_recognised() -> None:

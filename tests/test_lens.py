@@ -25,10 +25,13 @@ from mmviz.io.npz import pack_npz
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.report.lens_table import layer_names, lens_table, misleads, rows
 from mmviz.types import (
+    ANSWER,
     AblateHead,
     AttentionRecord,
     CaptureError,
+    CutRoute,
     MmvizError,
+    Modality,
     Request,
     Sample,
     ShuffleWeights,
@@ -92,6 +95,19 @@ def test_a_lens_of_an_ablated_head_is_that_of_the_run_without_it() -> None:
     kept = lens_of(forming(), changes=(AblateHead(0, 0),))
     assert [step.answers[0][0] for step in kept.forming()] == ["cat", "cat", "dog", "dog"]
     assert lens_of(usual(), changes=(AblateHead(1, 0),)).reading.parity <= EXACT
+
+
+def test_a_lens_of_a_cut_route_is_that_of_the_run_with_the_cut() -> None:
+    cut = CutRoute(ANSWER, Modality.IMAGE)
+    sample = mmviz.make_sample(image=np.zeros((32, 32, 3), np.uint8), text="what is it")
+    backend = LocalBackend("cpu")
+    lenses = [measure_lens(backend, Request("trio", sample, changes=changes)) for changes in ((), (cut,))]
+    (record,) = backend.run([Request("trio", sample, (cut,))])
+    assert lenses[0] is not None and lenses[1] is not None
+    answers = [(answer.label, pytest.approx(math.log(answer.probability), abs=EXACT)) for answer in record.answers]
+    assert list(lenses[1].forming()[-1].answers) == answers[: len(lenses[1].forming()[-1].answers)]
+    before, after = (lens.reading.answer_log_probabilities[-1] for lens in lenses if lens is not None)
+    assert np.abs(before - after).max() > 0.01, "the cut moves the answer"
 
 
 def test_layers_norm_and_head_of_a_usual_module_are_found_and_give_its_answer() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import sys
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import long_model
@@ -56,6 +60,14 @@ def test_attention_of_single_tokens_follows_the_formula(run: mmviz.Run) -> None:
     with pytest.raises(MmvizError) as error:
         run.attention(MapRef("relevance"), 0)
     assert error.value.code == "view-relevance"
+
+
+def test_a_document_of_a_run_that_its_backend_no_longer_keeps_says_so(run: mmviz.Run) -> None:
+    document = ViewerData(replace(run, backend=LocalBackend("cpu"))).to_html()
+    packed = re.search(r'id="mmviz-data">([^<]+)<', document)
+    assert packed is not None
+    header, sections = decode(zlib.decompress(base64.b64decode(packed[1])))
+    assert header["source"] == "overview" and not [name for name in sections if name.startswith("row/")]
 
 
 @pytest.mark.long

@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import socket
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -93,14 +92,19 @@ FAULTS: dict[str, tuple[Respond, str, str, int]] = {
 
 def test_a_stop_ends_an_answer_while_its_body_arrives() -> None:
     has_begun = threading.Event()
+    parts: list[int] = []
 
     def respond(connection: socket.socket) -> None:
-        _drip_body(connection, lambda sent: has_begun.set() if sent == 10 else None)
+        def report(sent: int) -> None:
+            parts.append(sent)
+            if sent == 10:
+                has_begun.set()
+
+        _drip_body(connection, report)
 
     with faulty_server(respond) as (url, _):
-        begin = time.monotonic()
         assert RemoteBackend(url, deadline=20.0).run([TOY], stop=has_begun.is_set) == ()
-        assert time.monotonic() - begin < SOON, "the body takes longer"
+    assert len(parts) < 100, "it does not wait for the rest of the body"
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -108,11 +112,9 @@ def test_each_fault_has_its_error(fault: str) -> None:
     respond, code, reason, attempts = FAULTS[fault]
     with faulty_server(respond) as (url, times):
         remote = RemoteBackend(url, deadline=1.0 if code == "backend-late" else 20.0)
-        begin = time.monotonic()
         with pytest.raises(MmvizError) as error:
             remote.run([TOY])
         assert error.value.code == code and len(times) == attempts
-        assert code != "backend-late" or time.monotonic() - begin < SOON
         assert reason in (str(error.value.parameters.get("why", "")), error.value.parameters.get("version", ""))
 
 

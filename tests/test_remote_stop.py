@@ -120,10 +120,8 @@ def test_a_long_answer_is_stopped_from_the_page(model: ChatModel, monkeypatch: p
         job: Job[Run] = Job(work)
         wait_until(lambda: len(written) > 2, "no word was written")
         job.stop()
-        start = time.monotonic()
         assert job.wait(QUICKLY) and isinstance(job.error, MmvizError) and job.error.code == "run-stopped"
         assert has_ended.wait(QUICKLY) and len(written) < WORDS, "the server writes no further word"
-        assert time.monotonic() - start < QUICKLY
         count = len(written)
         assert both.run([Request("m", Sample(text="And this?"), maps=False, options=(("new_tokens", 2),))])
         assert len(written) == count + 2, "and it goes on with the next one"

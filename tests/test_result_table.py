@@ -150,5 +150,6 @@ def test_the_table_of_a_run_is_by_default_what_the_viewer_opens_with() -> None:
         assert (row["map"], row["of"], row["head"], row["minus"]) == (str(run.map_ref), [run.answer_query], None, [])
         queries, keys = run.record.maps[run.record.map_number(run.map_ref)].queries, run.tokens
         assert (row["query_stream"], len(table.rows)) == (queries, len(keys))
+    assert plain().table(token=np.int64(3)).rows == plain().table(token=3).rows, "an index of NumPy is an index"
     flow = plain().table(MapRef("rollout")).rows[0]
     assert (flow["layer"], flow["head"], flow["unit"]) == (None, None, "rollout")

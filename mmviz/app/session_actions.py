@@ -107,6 +107,8 @@ def submit_text(text: str) -> None:
 def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
+    if widget not in _widgets(state, modality):  # of a form that another has replaced
+        return
     state.error, state.open_panel = "", "own"
     if st.session_state[widget] not in (None, []):
         state.latest_widget[modality] = widget

@@ -16,6 +16,8 @@ from torch import Tensor
 
 PACKED_KERNEL = "_varlen_attn"
 """The name of its operator in the namespace ``torch_attn``."""
+_DEFAULTS = (False, None, None, False)
+"""Whether it is causal, scale, window and shared heads: where a call leaves them out, or this torch lacks them."""
 _ALL = -1
 """Size of a window that does not end."""
 
@@ -29,7 +31,7 @@ def packed_attention(
     Args:
         args: Queries ``[token, head, d]``, keys and values ``[token, kv head, d]``, the edges of samples among queries
             and among keys, two numbers, whether it is causal, scale, window, whether heads share keys, and settings of
-            a paged cache.
+            a paged cache; those after the numbers may be missing.
         result: The output ``[token, head, d_v]``, and the log-sum-exp ``[head, token]``.
         observed: In it, functions of torch are followed as those of the model.
         record: Takes the arguments of ``F.scaled_dot_product_attention`` for one sample, the output ``[1, head, token,
@@ -37,10 +39,13 @@ def packed_attention(
 
     Returns the output ``[token, head, d_v]``; None for a paged cache, and where samples are not all of the tokens.
     """
-    query, key, value, edges, key_edges, _, _, is_causal, scale, window, gqa, *cache = args
+    query, key, value, edges, key_edges, _, _, *settings = args
+    values: list[Any] = [*settings, *_DEFAULTS[len(settings) :]]
+    is_causal, scale, window, gqa, *cache = values
     edges = [] if edges is None else edges.tolist()
     key_edges = [] if key_edges is None else key_edges.tolist()
-    is_whole = edges[:1] == key_edges[:1] == [0] and (edges[-1], key_edges[-1]) == (len(query), len(key))
+    has_lse = result[1].shape == (query.shape[1], len(query))
+    is_whole = has_lse and edges[:1] == key_edges[:1] == [0] and (edges[-1], key_edges[-1]) == (len(query), len(key))
     if not is_whole or len(edges) != len(key_edges) or any(setting is not None for setting in cache[:2]):
         return None
     outputs = []

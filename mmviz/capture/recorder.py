@@ -128,7 +128,7 @@ class AttentionRecorder(TorchFunctionMode):
                 result = self._product(name, args, kwargs, result)
             elif name == "flex_attention":
                 result = self._flex(func, args, kwargs, result)
-            elif name == PACKED_KERNEL:
+            elif name == PACKED_KERNEL and len(args) >= 7 and not kwargs:
                 result = self._packed(func, args, result)
         elif func is F.linear and self.calls.attention_calls:
             self.calls.add_projection(args, kwargs, result)

@@ -116,7 +116,7 @@ def _checked_formats(options: argparse.Namespace) -> tuple[str, ...]:
     word_numbers(options.words)
     prompt_settings(options)
     changes_of(options)
-    check_map_options(options, bool({"html", *FIGURES} & set(formats)))
+    check_map_options(options, bool({"html", *FIGURES} & set(formats)), "--formats html, png, pdf or svg")
     return formats
 
 

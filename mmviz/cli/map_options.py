@@ -59,14 +59,12 @@ def needs_relevance(options: argparse.Namespace) -> bool:
     return options.relevance or (options.map or "").rpartition("/")[2] == "relevance"
 
 
-def check_map_options(options: argparse.Namespace, shows_map: bool) -> None:
-    """Raises ``MmvizError`` for options without anything that shows the map (``option-needs``), and for a text that
-    can be no `MapRef` (``map-text``), before the model runs."""
+def check_map_options(options: argparse.Namespace, shows_map: bool, needed: str) -> None:
+    """Raises ``MmvizError`` for options without anything that shows the map (``option-needs``, which names ``needed``),
+    and for a text that can be no `MapRef` (``map-text``), before the model runs."""
     given = given_map_options(options)
     if given and not shows_map:
-        raise MmvizError(
-            "option-needs", option=f"--{next(iter(given))}", needed="--html, --csv, --png, --pdf, --svg or --column"
-        )
+        raise MmvizError("option-needs", option=f"--{next(iter(given))}", needed=needed)
     if options.map is not None:
         try:
             MapRef.parse(options.map)

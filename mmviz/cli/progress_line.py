@@ -49,7 +49,8 @@ class RunLine:
     def __init__(self, what: Literal["layers", "words"]):
         self._what = what
         self._first: tuple[float, int] | None = None
-        """When the first report came, and of how many: what was before it is the loading of the model."""
+        """When the first report of a run came, and of how many: what was before it is the loading of the model."""
+        self._last = 0
 
     def __call__(self, done: int, of: int) -> None:
         """Prints the progress over the line that was printed before."""
@@ -57,7 +58,9 @@ class RunLine:
         from mmviz.report.duration_words import duration_words
 
         now = time.monotonic()
-        start, before = self._first = self._first or (now, done)
+        if self._first is None or done < self._last:  # another run has begun
+            self._first = now, done
+        self._last, (start, before) = done, self._first
         left = seconds_left(done - before, of - before, now - start)
         text = sentence(f"run-{self._what}", done=done, of=of)
         if left:

@@ -144,5 +144,5 @@ class PrintedMap:
 
     def _name_of(self, token: int | Sequence[int]) -> str:
         tokens = self.selected_from or self.tokens
-        numbers = [token] if isinstance(token, int) else token
+        numbers = np.atleast_1d(token).tolist()
         return group_name([clipped(token_label(tokens[k], control_pictures=False), 24) for k in numbers])

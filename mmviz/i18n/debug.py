@@ -93,6 +93,7 @@ DEBUG: dict[str, str] = {
     "strongest is {strongest} ({effect:+.2f}). {dead} have no effect on this input.",
     "heads-summary-none": "No single head changes log p({answer}) by more than 0.01 nats when ablated: the other heads "
     "compensate.",
+    "heads-summary-none-of": "None of the {of} heads that were ablated changes log p({answer}) by more than 0.01 nats.",
     "heads-stopped": "Ablated before the measurement was stopped: {done} of {of} heads.",
     "heads-redundant": "Redundant heads, with nearly the same map (distance from 0, the same, to 1): {pairs}.",
     "heads-none-redundant": "No two heads have nearly the same map.",

@@ -71,7 +71,7 @@ EXPERIMENT_HELP: dict[str, str] = {
     "changes beside the attention that the route has. Ctrl-C stops and prints the routes that were cut until then. "
     "Files count layers from 0, the printed table from 1.",
     "routes --windows": "windows that the layers of a stack are cut in, at most (default: {windows}); all layers "
-    "together are always one more",
+    "together are one more where there are several",
     "story": "tell the two to five steps that carry an answer",
     "story-description": "Run a model on an image, a text and an audio clip, search for the routes that carry its "
     "answer (what some tokens read from others, in which layers), and print each as a sentence, with what the "

@@ -58,6 +58,8 @@ TABLES: dict[str, str] = {
     "routes-layers": "layers {first} to {last}",
     "routes-none": "No single route carries “{answer}”: cutting one in one window of layers never lowers "
     "log p({answer}) by more than {least:.1f} nats.",
+    "routes-none-measured": "None of the routes that were cut carries “{answer}” alone: log p({answer}) is never "
+    "lowered by more than {least:.1f} nats.",
     "routes-strongest": "“{answer}” depends most on {route} ({layers}): cut there, log p({answer}) changes by "
     "{effect:+.2f} nats, and the answer stays.",
     "routes-strongest-untold": "“{answer}” depends most on {route} ({layers}): cut there, log p({answer}) changes by "

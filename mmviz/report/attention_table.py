@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mmviz.analysis.answer_token import token_or_answer
 from mmviz.analysis.available_maps import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
@@ -36,7 +38,7 @@ def attention_table(
     """
     record, ref = run.record, map_ref or run.map_ref
     chosen = token_or_answer(record, ref, token, direction)
-    of, minus = (chosen,) if isinstance(chosen, int) else tuple(map(int, chosen)), tuple(map(int, versus))
+    of, minus = (tuple(int(index) for index in np.atleast_1d(tokens)) for tokens in (chosen, versus))
     attention = run.attention if run.is_exact else run.pooled_attention
     amounts = attention(ref, of, direction)
     if minus:

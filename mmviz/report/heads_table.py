@@ -93,7 +93,8 @@ def heads_summary(record: AttentionRecord, effects: Sequence[HeadEffect]) -> str
     answer = record.answers[0].label
     needed = [effect for effect in effects if abs(effect.effect) > DEAD]
     if not needed:
-        return say("heads-summary-none", answer=answer)
+        is_whole = len(effects) == len(all_heads(record))
+        return say("heads-summary-none" if is_whole else "heads-summary-none-of", answer=answer, of=len(effects))
     strongest = max(needed, key=lambda effect: abs(effect.effect))
     return say(
         "heads-summary", of=len(effects), needed=len(needed), answer=answer, effect=strongest.effect,

@@ -10,6 +10,7 @@ from mmviz.analysis.stack_words import stack_words
 from mmviz.experiments.route_cut import LayerWindow, RouteCell, RouteEffect, RouteTable
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
+from mmviz.io.index_ranges import write_group
 from mmviz.report.result_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import AttentionRecord, ChosenTokens, Request, TokenGroup
@@ -47,7 +48,8 @@ def routes_sentences(record: AttentionRecord, table: RouteTable) -> list[str]:
         return []
     strongest = min(table.effects, key=lambda effect: effect.effect)
     if strongest.effect > -MOVES:
-        lines = [say("routes-none", answer=table.answer, least=MOVES)]
+        is_whole = any(effect.cell.window.layers is None for effect in table.effects)
+        lines = [say("routes-none" if is_whole else "routes-none-measured", answer=table.answer, least=MOVES)]
     else:
         words = {"route": route_words(strongest.cell), "layers": window_words(record, strongest.cell.window)}
         code = {None: "routes-strongest-untold", True: "routes-strongest-changed", False: "routes-strongest"}[
@@ -88,7 +90,10 @@ def layers_words(layers: Sequence[int] | None) -> str:
         return say("routes-all-layers")
     if len(layers) == 1:
         return say("heads-layer", layer=layers[0] + 1)
-    return say("routes-layers", first=min(layers) + 1, last=max(layers) + 1)
+    numbers = sorted(layers)
+    if numbers[-1] - numbers[0] >= len(numbers):  # some between them are not meant
+        return say("heads-layer", layer=write_group([number + 1 for number in numbers]).replace(".", ", "))
+    return say("routes-layers", first=numbers[0] + 1, last=numbers[-1] + 1)
 
 
 def _disagreement(record: AttentionRecord, kind: str, effect: RouteEffect) -> str:

@@ -71,13 +71,16 @@ class ViewerData:
         over heads follow, then rollout and relevance, then single heads in order, then attention steps. Raises
         ``LookupError`` for a map that the run does not have.
         """
-        return self._whole_run(view, self._header_of(view, serial), maps)
+        return self._whole_run(view, serial, maps)
 
-    def _whole_run(self, view: Mapping[str, Any] | None, header: Mapping[str, Any], maps: Sequence[str] = ()) -> bytes:
-        """Returns `to_bytes` with this header."""
+    def _whole_run(
+        self, view: Mapping[str, Any] | None, serial: int = 0, maps: Sequence[str] = (), **own: object
+    ) -> bytes:
+        """Returns `to_bytes` with the fields ``own`` of the header."""
         views = self._views(view)
         required = self._known_maps([*(each["map"] for each in views), *maps])
-        sections = self._input_sections(views)
+        sections = self._input_sections(views)  # which may tell that the backend no longer keeps the run
+        header = self._header_of(view, serial) | own
         steps = self._steps(MapRef.parse(views[-1]["map"]))
         reserved = max_encoded_bytes(next(iter(steps.values()), {}))
         for ref in self._fitting_maps(header, required, reserved):
@@ -140,7 +143,7 @@ class ViewerData:
 
     def _document_data(self, view: Mapping[str, Any] | None = None) -> bytes:
         """Returns `to_bytes` without the id of the run, which is random, and by which no other run is told apart."""
-        return self._whole_run(view, self._header_of(view, 0) | {"run": ""})
+        return self._whole_run(view, run="")
 
     def _content(self, prior: LanguagePrior | None = None, view: Mapping[str, Any] | None = None) -> DocumentContent:
         if view is None or view["direction"] == "to":  # the still shows what one token attends to

@@ -38,8 +38,9 @@ def summary(outcomes: Sequence[BuildOutcome]) -> list[str]:
         f"Every softmax over tokens is recorded in {whole} builds; {left_out} of {len(stacks)} stacks are left out "
         "with the reason.",
         f"A map, a label or an axis is silently wrong in {wrong} builds.",
-        f"{recorded:,} maps, at most {definition:.1e} from a float64 softmax of the very queries, keys and mask. "
-        f"{compared:,} comparisons with the model's own eager weights, at most {parity:.1e} apart.",
+        f"{recorded:,} maps: those of fused kernels are at most {definition:.1e} from a float64 softmax of the very "
+        f"queries, keys and mask, those of eager code are what it computed. {compared:,} comparisons with the model's "
+        f"own eager weights, at most {parity:.1e} apart.",
         "Heads, samples, tokens, windows, streams, stacks and layers are compared with each config; the output of each "
         "model is equal to the bit.",
     ]
@@ -53,7 +54,9 @@ def coverage_document(areas: Mapping[str, Sequence[BuildOutcome]]) -> str:
         "`make coverage` builds tiny random models of transformers, runs each without and with capture, and judges "
         "what was recorded: the numbers by the model's own eager weights and by a float64 softmax, their meaning by "
         f"the config. A batch has {BATCH} samples. Texts are also padded on the left and on the right. Models that "
-        "write take two steps of `generate`. A row is a stack: the attention of one repeated module.", "",
+        "write take two steps of `generate`. A row is a stack: the attention of one repeated module. "
+        "Recorded by definition: eager code computed these weights, and gives none of its own to compare with them.",
+        "",
         f"Made on {datetime.date.today()} on {platform.system()} {platform.machine()} with {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}, "
         f"mmviz {mmviz.__version__}.", "",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.interventions import intervene_for
+from mmviz.backends.local.route_cuts import BlockedRoutes
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.models import Model, Prepared
 from mmviz.models.lens_readout import LensReadout, first_tensor
@@ -42,9 +43,11 @@ class _Reading:
 
 
 def token_lens(
-    model: Model, prepared: Prepared, record: AttentionRecord, logits: Tensor, changes: Sequence[Change]
-) -> TokenLens:
-    """Returns the lens of a run of ``model`` that returned ``logits`` ``[answer]``; ``record`` is the run's.
+    model: Model, prepared: Prepared, record: AttentionRecord, logits: Tensor, changes: Sequence[Change],
+    routes: BlockedRoutes | None = None,
+) -> TokenLens:  # fmt: skip
+    """Returns the lens of a run of ``model`` under ``changes``, whose cuts block ``routes``, and which returned
+    ``logits`` ``[answer]``; ``record`` is the run's.
 
     Raises ``MmvizError``: ``answer-none`` for a model without answers, ``lens-model`` for one without a lens,
     ``lens-stream`` and ``lens-tokens`` where layers run over other tokens than the record's, ``lens-parity`` where the
@@ -61,7 +64,7 @@ def token_lens(
         answer = shown_answer(prepared, logits) if readout.answer is None else readout.answer
         stream = _stream_of(record, readout.layers)
         tokens = len(record.streams[stream])
-        with intervene_for(model, changes):  # around this call alone: heads are told apart by the order of calls
+        with intervene_for(model, changes, routes):  # around this call alone, by whose order heads are told apart
             layers, readings, last = _read_layers(model, prepared, readout, answer, tokens)
         expected = _expected(record, logits, readout)
         token, parity, alone = _answering_token(readout, last, expected, answer, _named_token(record, stream))

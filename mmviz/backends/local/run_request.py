@@ -75,7 +75,8 @@ def run_request(
             record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
         timer.end("gradients")
     if request.lens:
-        record = replace(record, lens=token_lens(model, prepared, record, logits, changes))
+        routes = routes_of(model, prepared, request)
+        record = replace(record, lens=token_lens(model, prepared, record, logits, changes, routes))
         timer.end("lens")
     table = None
     if request.sweep:

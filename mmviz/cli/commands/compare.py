@@ -90,7 +90,7 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
     """Returns B; None after a stop."""
     from mmviz.backends.backend_for_run import chosen_backend
     from mmviz.explain import Run
-    from mmviz.types import ShuffleWeights, UniformAttention
+    from mmviz.types import AblateHead, CutRoute, UniformAttention
 
     backend = run.backend
     request = run.rerun_request()
@@ -102,7 +102,7 @@ def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
         backend = chosen_backend(backend_from(chosen), options.other)
         request = replace(request, model=options.other, pairs=())
         # its heads and routes are not those of A
-        changes = tuple(change for change in changes if isinstance(change, ShuffleWeights | UniformAttention))
+        changes = tuple(change for change in changes if not isinstance(change, AblateHead | CutRoute))
     sample = _other_sample(options, run.sample)
     if sample is not None:
         request = replace(request, sample=sample)

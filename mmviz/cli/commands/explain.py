@@ -67,7 +67,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.keep == "exact" and not options.npz:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     words = word_numbers(options.words)
-    check_map_options(options, any(getattr(options, name) for name in (*FIGURES, "column", "csv", "html")))
+    shows_map = any(getattr(options, name) for name in (*FIGURES, "column", "csv", "html"))
+    check_map_options(options, shows_map, "--html, --csv, --png, --pdf, --svg or --column")
     run = run_sample(
         make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video),
         model=options.model, backend=backend_from(options), changes=changes_of(options),

@@ -139,7 +139,7 @@ def judge_stories(
 def figures(by_family: Mapping[str, FamilyStories], seed: int, count: int) -> dict[str, Any]:
     """Returns the shares by family and of all, as plain values for the card: of ``count`` examples a family, those that
     are answered rightly (``examples``), the shares of their stories that ``agree``, are ``sound`` and are ``told``, and
-    the mean number of ``steps``; None without such a trio."""
+    the mean number of ``steps``; None without such an example."""
     total = _total(list(by_family.values()))
     families = {family: _figures(stories) for family, stories in by_family.items()}
     return {"seed": seed, "count": count, "families": families, "all": _figures(total)}

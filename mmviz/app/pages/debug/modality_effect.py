@@ -87,7 +87,7 @@ def subsets_html(effect: Effect) -> str:
         marks = "".join(f"<td class='mark'>{'●' if modality in subset else '–'}</td>" for modality in modalities)
         other = " class='other'" if effect.is_changed(subset) else ""  # of a written answer that is not known
         answer = f"<td{other}>{html.escape(label)} {probability:.1%}</td>"
-        rows += f"<tr>{marks}{answer}<td>{effect.values[subset]:.2f}</td></tr>"
+        rows += f"<tr>{marks}{answer}<td>{signed_text(effect.values[subset])}</td></tr>"
     columns = f"<th scope='col'>{html.escape(say('subsets-answer'))}</th>"
     value = html.escape(say("subsets-value", answer=effect.answer))
     caption = html.escape(say("subsets-caption"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import DeletedFile
 
 from mmviz.app import run_links
 from mmviz.app import session_state as session
@@ -37,7 +38,7 @@ def _add_file(key: str) -> None:
     state = session.current_state()
     draft, upload = own_talk(), st.session_state[key]
     draft.file_error = None
-    if upload is None:
+    if upload is None or isinstance(upload, DeletedFile):  # a late request of a field that is no longer there
         return
     try:
         if (refusal := too_large(upload.type, upload.getvalue())) is not None:

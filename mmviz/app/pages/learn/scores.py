@@ -31,7 +31,7 @@ def scores(context: LessonContext) -> None:
         key = context.choice("key", range(len(keys)), int(dot_products.argmax()), lambda k: picked.labels[k])
     with context.in_part("terms"):
         terms = steps.query[picked.head, picked.query].astype(float) * steps.key[picked.head, key].astype(float)
-        st.html(f"<div class='sum'>{html.escape(_sum_text(terms))} = <b>{dot_products[key]:.3f}</b></div>")
+        st.html(f"<div class='sum'>{html.escape(_sum_text(terms))} = <b>{signed_text(dot_products[key], 3)}</b></div>")
         if context.is_large:  # on the page the weights stand below
             bars(context, keys, dot_products, "before", key)
         context.number("depth", f"{d_k}, √{d_k} = {d_k**0.5:.2f}")
