@@ -27,13 +27,13 @@ from mmviz.figures.printed_parts import (
     style_axes,
     write,
 )
-from mmviz.figures.text_wrapping import clipped, wrap_text
+from mmviz.figures.text_wrapping import clipped, wrap_at_most
 from mmviz.figures.theme import LIGHT
 from mmviz.figures.token_labels import stand_in
 from mmviz.i18n.figures import tell
 from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.unicode_display import one_line
-from mmviz.types import Modality, PixelBox
+from mmviz.types import Modality
 
 WIDTH = 3.3
 """Inches, as all lengths here: the column of most papers with two."""
@@ -120,9 +120,7 @@ def _paragraph(text: str, size: float, max_lines: int, **style: Any) -> Part:
     """Returns text in lines, the last one cut with an ellipsis where there are more than ``max_lines``."""
     char_width = _CHAR_WIDTH * (1.2 if style.get("weight") == "bold" else 1)
     width = int(_INNER * 72 / (char_width * size))
-    lines = wrap_text(text, width)
-    if len(lines) > max_lines:
-        lines = [*lines[: max_lines - 1], clipped(" ".join(lines[max_lines - 1 :]), width)]
+    lines = wrap_at_most(text, width, max_lines)
 
     def draw(page: _Page, y: float) -> None:
         for number, line in enumerate(lines):
@@ -132,10 +130,9 @@ def _paragraph(text: str, size: float, max_lines: int, **style: Any) -> Part:
 
 
 def _image(shown: PrintedMap) -> Part | None:
-    image = shown.image
-    if image is None or not any(isinstance(token.location, PixelBox) for token in shown.tokens):
+    size = shown.picture_size()
+    if size is None:
         return None
-    size = shown.size or (image.shape[1], image.shape[0])
     height = min(_IMAGE_HEIGHT, _INNER * size[1] / size[0])
 
     def draw(page: _Page, y: float) -> None:

@@ -26,11 +26,11 @@ from mmviz.figures.printed_parts import (
     style_axes,
     write,
 )
-from mmviz.figures.text_wrapping import clipped, wrap_text
+from mmviz.figures.text_wrapping import clipped, wrap_at_most, wrap_text
 from mmviz.figures.theme import LIGHT
 from mmviz.figures.token_labels import stand_in
 from mmviz.i18n.figures import tell
-from mmviz.types import Answer, Modality, PixelBox
+from mmviz.types import Answer, Modality
 
 _INCHES = (16.0, 9.0)
 """Of a map."""
@@ -69,21 +69,18 @@ def _draw(figure: SubFigure, shown: PrintedMap) -> None:
     _draw_legend(figure, shown)
     boxes = missing_characters("".join([shown.caption, *(part.get_text() for part in figure.findobj(Text))]))
     warning = wrap_text(missing_font_text(boxes), _CAPTION_WIDTH) if boxes else []
-    lines, max_lines = wrap_text(shown.caption, _CAPTION_WIDTH), 2 if boxes else 3
-    if len(lines) > max_lines:
-        lines = [*lines[: max_lines - 1], clipped(" ".join(lines[max_lines - 1 :]), _CAPTION_WIDTH)]
+    lines = wrap_at_most(shown.caption, _CAPTION_WIDTH, 2 if boxes else 3)
     write(figure, _MIDDLE, 0.075, "\n".join(warning + lines), size=12, color=LIGHT.muted, va="center")
 
 
 def _draw_image(figure: SubFigure, shown: PrintedMap) -> None:
     write(figure, _MARGIN, 0.845, tell("paper-image"), size=14, weight="bold")
-    image, note = shown.image, shown.image_note
-    if image is None or not any(isinstance(token.location, PixelBox) for token in shown.tokens):
+    size, note = shown.picture_size(), shown.image_note
+    if size is None:
         _missing(figure, _MARGIN, 0.8, Modality.IMAGE, shown)
         return
     axes = figure.add_axes((_MARGIN, 0.345, 0.4, 0.485) if note else (_MARGIN, 0.32, 0.4, 0.51))
-    width, height = size = shown.size or (image.shape[1], image.shape[0])
-    axes.imshow(shown.picture(size), extent=(0, width, height, 0))
+    axes.imshow(shown.picture(size), extent=(0, size[0], size[1], 0))
     axes.set_anchor("NW")
     axes.set_axis_off()
     lines = "\n".join(wrap_text(note, _NOTE_WIDTH))

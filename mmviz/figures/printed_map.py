@@ -18,7 +18,7 @@ from mmviz.figures.text_wrapping import clipped
 from mmviz.figures.token_labels import group_name, token_label
 from mmviz.i18n.figures import tell
 from mmviz.i18n.unicode_display import replace_invisible
-from mmviz.types import Answer, Chars, Seconds, Token
+from mmviz.types import Answer, Chars, PixelBox, Seconds, Token
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,6 +81,12 @@ class PrintedMap:
     def number(self, index: int) -> str:
         """Returns the amount of a token with two significant digits; of a difference, with its sign."""
         return (signed if self.versus else short)(float(self.values[index]))
+
+    def picture_size(self) -> Size | None:
+        """Returns width and height of the original image; None without an image that has patches."""
+        if self.image is None or not any(isinstance(token.location, PixelBox) for token in self.tokens):
+            return None
+        return self.size or (self.image.shape[1], self.image.shape[0])
 
     def picture(self, size: Size) -> Pixels:
         """Returns the image under the amounts of its patches. Needs an image; ``size`` is that of the original."""

@@ -44,6 +44,14 @@ def clipped(text: str, width: int) -> str:
     return line + "…"
 
 
+def wrap_at_most(text: str, width: int, max_lines: int) -> list[str]:
+    """Returns the lines of `wrap_text`, the last one cut with an ellipsis where there are more than ``max_lines``."""
+    lines = wrap_text(text, width)
+    if len(lines) <= max_lines:
+        return lines
+    return [*lines[: max_lines - 1], clipped(" ".join(lines[max_lines - 1 :]), width)]
+
+
 def _units(text: str) -> list[str]:
     """Returns the pieces that no line may end within: words, wide characters with the marks around them, spaces."""
     units: list[str] = []
