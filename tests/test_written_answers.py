@@ -185,6 +185,7 @@ def test_variants_of_one_shape_run_in_one_call(
     number = next(k for k, m in enumerate(run.record.maps) if m.stack == run.record.default_stack)
     heads = [(AblateHead(number, head),) for head in range(4)]
     sweep = (*heads, (ReplaceInput(Modality.IMAGE, "mean"),), (DropModality(Modality.IMAGE),))
+    llava_backend.run([replace(run.request, maps=False, changes=heads[0])])  # which attention the maps are is kept
     model = llava_backend._models[llava_spec]
     rows: list[int] = []
     forward = model.token_log_probabilities  # type: ignore[attr-defined]

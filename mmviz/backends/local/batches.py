@@ -65,6 +65,8 @@ def call_settings(model: Model, request: Request) -> Hashable | None:
         return None
     if (cuts := cut_routes(request.changes)) and (model.capture_targets is None or cuts_towers(model, cuts)):
         return None
+    if model.capture_targets is None and ablated_heads(request.changes):
+        return None  # which attention their maps are is told of each sample by itself
     in_model = [
         change for change in request.changes if isinstance(change, AblateHead | ShuffleWeights | UniformAttention)
     ]

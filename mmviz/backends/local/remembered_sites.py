@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from mmviz.backends.local.declared_stream_pairs import stream_pairs
-from mmviz.backends.local.route_sites import RouteSites, written_answer_tokens
+from mmviz.backends.local.route_sites import RouteSites, attention_of_maps, written_answer_tokens
 from mmviz.capture import CaptureResult
 from mmviz.models import Model, Prepared
 from mmviz.models.content_caches import register_cache
@@ -40,7 +40,9 @@ def remember_run(
         sites, streams, problems = result.sites(tokens, stream_pairs(model, pairs))
         answers = written_answer_tokens(model, prepared, record)
         if sites:
-            remember(model, prepared, pairs, RouteSites(tuple(sites), (streams,), (answers,), unknown=tuple(problems)))
+            numbers = attention_of_maps(result, record)
+            known = RouteSites(tuple(sites), (streams,), (answers,), (), tuple(problems), numbers)
+            remember(model, prepared, pairs, known)
 
 
 def remember(model: Model, prepared: Prepared, pairs: Pairs, sites: RouteSites) -> None:

@@ -18,7 +18,8 @@ from mmviz.backends.local.declared_stream_pairs import stream_pairs
 from mmviz.backends.local.recorded_answer_token import recorded_answer_token
 from mmviz.backends.local.shown_row import located_tokens
 from mmviz.backends.local.written_answer import answer_logits
-from mmviz.capture import capture
+from mmviz.capture import CaptureResult, capture
+from mmviz.capture.ablation_hooks import numbers_of_maps
 from mmviz.capture.attention_sites import AttentionSite, SiteRow
 from mmviz.capture.map_metadata_check import own_head_counts
 from mmviz.capture.stacks import stacks_of
@@ -43,6 +44,9 @@ class RouteSites:
     """The attention of towers that the model can leave out."""
     unknown: tuple[CaptureError, ...] = ()
     """Why the tokens of other attention are not known, in which nothing can be cut."""
+    numbers_of_maps: tuple[tuple[int, ...], ...] = ()
+    """The numbers, within a call of the model, of the attention that each map of a record is made of; empty where a
+    trial made no record."""
 
     @property
     def stacks(self) -> dict[str, int]:
@@ -94,16 +98,28 @@ def tried_sites(
     streams: list[Streams] = []
     answers: list[Mapping[str, tuple[int, ...]]] = []
     problems: list[CaptureError] = []
+    numbers: tuple[tuple[int, ...], ...] = ()
     for row in range(samples):
         batch = row if samples > 1 else None
         tokens, _ = located_tokens(model, prepared, result, batch)
         sites, own, problems = result.sites(tokens, named)
         streams.append(own)
         if with_answers:
-            answers.append(written_answer_tokens(model, prepared, result.record(tokens, pairs=named, batch=batch)))
+            record = result.record(tokens, pairs=named, batch=batch)
+            numbers = numbers or attention_of_maps(result, record)
+            answers.append(written_answer_tokens(model, prepared, record))
     if not sites:
         raise problems[0]
-    return RouteSites(tuple(sites), tuple(streams), tuple(answers), unknown=tuple(problems))
+    return RouteSites(
+        tuple(sites), tuple(streams), tuple(answers), unknown=tuple(problems), numbers_of_maps=numbers
+    )  # fmt: skip
+
+
+def attention_of_maps(result: CaptureResult, record: AttentionRecord) -> tuple[tuple[int, ...], ...]:
+    """Returns `RouteSites.numbers_of_maps` of a record that ``result`` gave."""
+    return numbers_of_maps(
+        result.all_attention_calls, [call_map.group.calls for call_map in result.recorded_maps(record)]
+    )  # fmt: skip
 
 
 def repeated(sites: RouteSites, rows: int) -> RouteSites:

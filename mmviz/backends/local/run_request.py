@@ -20,6 +20,7 @@ from mmviz.backends.local.lens_pass import token_lens
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import made_on
 from mmviz.backends.local.method_requirements import with_chosen_method
+from mmviz.backends.local.numbered_heads import numbered_heads
 from mmviz.backends.local.prepare import changed_sample, prepare
 from mmviz.backends.local.shared_run_stages import checked_request, finished_record, variants_of, with_doubts
 from mmviz.backends.local.variants import sweep
@@ -54,6 +55,8 @@ def run_request(
         prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
     prepared = with_doubts(prepared, model, answered_sample)
     timer.end("prepare")
+    asked, changes = request, numbered_heads(model, prepared, request.pairs, changes)
+    request = replace(request, changes=changes)
     if request.maps:
         record, retained, logits = captured_run(model, prepared, request, timer)
         if record.is_long:
@@ -80,7 +83,8 @@ def run_request(
         timer.end("lens")
     table = None
     if request.sweep:
-        variants, left_in = variants_of(model, request)
+        variants, left_in = variants_of(model, asked)
+        variants = [numbered_heads(model, prepared, request.pairs, variant) for variant in variants]
         made_by |= left_in
         table = sweep(
             lambda some: _answering_like(models, model, request, some, answered_sample),
@@ -98,7 +102,7 @@ def run_request(
             record = replace(record, answer_log_probabilities=of_tokens)
         timer.end("sweep")
     told = made_on(model.module, timer.milliseconds) | made_by
-    return finished_record(record, model, request, prepared, logits, table, told)
+    return finished_record(record, model, asked, prepared, logits, table, told)
 
 
 def _answering_like(
