@@ -150,22 +150,28 @@ class Config:
     __hash__ = None  # type: ignore[assignment]
 
 
+BATCHED, SINGLE = [1, 4, 1], [1] * 5
+"""Rows of each call of a model for a run and four variants: together, with the row that is checked, or one by one."""
+UNKNOWN = [1, *SINGLE]
+"""And a trial, of inputs that cannot be told to be those of the run before, to learn which attention the maps are."""
+
+
 @pytest.mark.parametrize(
-    ("extra", "is_batched"),
+    ("extra", "calls"),
     [
-        (lambda: "mean", True),
-        (lambda: 0.5, True),
-        (random.random, False),
-        (lambda: np.zeros(3), False),
-        (lambda: [torch.zeros(2), torch.zeros(2)], False),
-        (lambda: torch.tensor(2.0), False),
-        (lambda: torch.zeros(2, 3), False),
-        (lambda: (torch.zeros(1, 3), {"deep": torch.zeros(1, 2)}), True),
-        (Config, False),
+        (lambda: "mean", BATCHED),
+        (lambda: 0.5, BATCHED),
+        (random.random, UNKNOWN),
+        (lambda: np.zeros(3), SINGLE),
+        (lambda: [torch.zeros(2), torch.zeros(2)], SINGLE),
+        (lambda: torch.tensor(2.0), SINGLE),
+        (lambda: torch.zeros(2, 3), SINGLE),
+        (lambda: (torch.zeros(1, 3), {"deep": torch.zeros(1, 2)}), BATCHED),
+        (Config, UNKNOWN),
     ],
     ids=["string", "number", "number that differs", "array", "list", "scalar", "other batch", "nested", "object"],
 )
-def test_other_inputs_are_batched_where_they_are_equal_or_tensors(extra: Callable[[], Any], is_batched: bool) -> None:
+def test_other_inputs_are_batched_where_they_are_equal_or_tensors(extra: Callable[[], Any], calls: list[int]) -> None:
     def prepared(sample: Sample) -> tuple[dict[str, Any], list[str]]:
         inputs, tokens = prepare(sample)
         return inputs | {"extra": extra()}, tokens
@@ -174,7 +180,17 @@ def test_other_inputs_are_batched_where_they_are_equal_or_tensors(extra: Callabl
     check(backend, SAMPLE, VARIANTS[1:5], "own")
     rows.clear()
     run(backend, SAMPLE, "own", sweep=VARIANTS[1:5])
-    assert rows == ([1, 4, 1] if is_batched else [1] * 5)
+    assert rows == calls
+
+
+def test_heads_of_inputs_that_cannot_be_told_take_one_trial_together() -> None:
+    def prepared(sample: Sample) -> tuple[dict[str, Any], list[str]]:
+        inputs, tokens = prepare(sample)
+        return inputs | {"extra": Config()}, tokens
+
+    backend, rows = custom(Layers(), prepared)
+    run(backend, SAMPLE, "own", sweep=[(AblateHead(0, head),) for head in range(3)])
+    assert rows == [1, 1, 3, 1], "the run, the trial, a batch of all heads, and the row of it that is checked"
 
 
 class Folded(nn.Module):

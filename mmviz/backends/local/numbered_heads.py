@@ -7,6 +7,7 @@ Several attention calls may be one map, such as those of the windows of a tower,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 
@@ -16,30 +17,40 @@ from mmviz.models import Model, Prepared
 from mmviz.types import AblateHead, CaptureError, Change
 
 
-def numbered_heads(model: Model, prepared: Prepared, pairs: Pairs, changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Returns ``changes`` whose heads name attention by its number within a call of ``model``, not by its map.
+class NumberedHeads:
+    """Names the heads of one run's changes by the number of their attention within a call of ``model``.
 
-    ``prepared``: the inputs, for which any model without `CaptureTargets` runs once where that is not known yet.
-    Raises ``CaptureError``: ``head-missing`` for a map that there is not.
+    ``prepared``: the inputs of the run, for which any model without `CaptureTargets` runs once where its attention is
+    not known yet.
     """
-    if model.capture_targets is not None or not any(isinstance(change, AblateHead) for change in changes):
-        return tuple(changes)
-    numbers = _numbers_of_maps(model, prepared, pairs)
-    by_number: list[Change] = []
-    for change in changes:
-        if not isinstance(change, AblateHead):
-            by_number.append(change)
-        elif 0 <= change.map < len(numbers):
-            by_number += [AblateHead(number, change.head) for number in numbers[change.map]]
-        else:
-            raise CaptureError("head-missing", map=change.map, head=change.head, count=len(numbers))
-    return tuple(by_number)
 
+    def __init__(self, model: Model, prepared: Prepared, pairs: Pairs):
+        self._model, self._prepared, self._pairs = model, prepared, pairs
 
-def _numbers_of_maps(model: Model, prepared: Prepared, pairs: Pairs) -> tuple[tuple[int, ...], ...]:
-    sites = remembered(model, prepared, pairs)
-    if sites is None:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # the run itself draws as without
-            sites = tried_sites(model, prepared, pairs, with_answers=True)
-        remember(model, prepared, pairs, sites)
-    return sites.numbers_of_maps
+    def __call__(self, changes: Sequence[Change]) -> tuple[Change, ...]:
+        """Returns ``changes`` whose heads are named so, not by their map.
+
+        Raises ``CaptureError``: ``head-missing`` for a map that there is not.
+        """
+        if self._model.capture_targets is not None:
+            return tuple(changes)
+        by_number: list[Change] = []
+        for change in changes:
+            if not isinstance(change, AblateHead):
+                by_number.append(change)
+            elif 0 <= change.map < len(self._numbers_of_maps):
+                by_number += [AblateHead(number, change.head) for number in self._numbers_of_maps[change.map]]
+            else:
+                count = len(self._numbers_of_maps)
+                raise CaptureError("head-missing", map=change.map, head=change.head, count=count)
+        return tuple(by_number)
+
+    @cached_property
+    def _numbers_of_maps(self) -> tuple[tuple[int, ...], ...]:
+        model, prepared, pairs = self._model, self._prepared, self._pairs
+        sites = remembered(model, prepared, pairs)
+        if sites is None:
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # the run itself draws as without
+                sites = tried_sites(model, prepared, pairs, with_answers=True)
+            remember(model, prepared, pairs, sites)
+        return sites.numbers_of_maps
