@@ -68,14 +68,3 @@ def call_numbers(attention_calls: Sequence[AttentionCall]) -> list[int]:
         numbers.append(counts.get(attention.call, 0))
         counts[attention.call] = numbers[-1] + 1
     return numbers
-
-
-def numbers_of_maps(
-    attention_calls: Sequence[AttentionCall], maps: Sequence[Sequence[AttentionCall]]
-) -> tuple[tuple[int, ...], ...]:
-    """Returns the numbers of the attention that each map is made of, see `call_numbers`.
-
-    ``attention_calls``: all that ran; ``maps``: those of each map, such as one for each window.
-    """
-    numbers = {id(call): number for call, number in zip(attention_calls, call_numbers(attention_calls), strict=True)}
-    return tuple(tuple(numbers[id(call)] for call in calls) for calls in maps)

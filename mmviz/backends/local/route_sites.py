@@ -19,7 +19,7 @@ from mmviz.backends.local.recorded_answer_token import recorded_answer_token
 from mmviz.backends.local.shown_row import located_tokens
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import CaptureResult, capture
-from mmviz.capture.ablation_hooks import numbers_of_maps
+from mmviz.capture.ablation_hooks import call_numbers
 from mmviz.capture.attention_sites import AttentionSite, SiteRow
 from mmviz.capture.map_metadata_check import own_head_counts
 from mmviz.capture.stacks import stacks_of
@@ -110,16 +110,14 @@ def tried_sites(
             answers.append(written_answer_tokens(model, prepared, record))
     if not sites:
         raise problems[0]
-    return RouteSites(
-        tuple(sites), tuple(streams), tuple(answers), unknown=tuple(problems), numbers_of_maps=numbers
-    )  # fmt: skip
+    return RouteSites(tuple(sites), tuple(streams), tuple(answers), (), tuple(problems), numbers)
 
 
 def attention_of_maps(result: CaptureResult, record: AttentionRecord) -> tuple[tuple[int, ...], ...]:
     """Returns `RouteSites.numbers_of_maps` of a record that ``result`` gave."""
-    return numbers_of_maps(
-        result.all_attention_calls, [call_map.group.calls for call_map in result.recorded_maps(record)]
-    )  # fmt: skip
+    calls = result.all_attention_calls
+    numbers = {id(call): number for call, number in zip(calls, call_numbers(calls), strict=True)}
+    return tuple(tuple(numbers[id(call)] for call in each.group.calls) for each in result.recorded_maps(record))
 
 
 def repeated(sites: RouteSites, rows: int) -> RouteSites:

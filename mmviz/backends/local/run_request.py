@@ -20,8 +20,9 @@ from mmviz.backends.local.lens_pass import token_lens
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import made_on
 from mmviz.backends.local.method_requirements import with_chosen_method
-from mmviz.backends.local.numbered_heads import NumberedHeads
+from mmviz.backends.local.numbered_heads import numbered_heads
 from mmviz.backends.local.prepare import changed_sample, prepare
+from mmviz.backends.local.route_cuts import RouteFinder
 from mmviz.backends.local.shared_run_stages import checked_request, finished_record, variants_of, with_doubts
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
@@ -55,8 +56,8 @@ def run_request(
         prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
     prepared = with_doubts(prepared, model, answered_sample)
     timer.end("prepare")
-    by_number = NumberedHeads(model, prepared, request.pairs)
-    asked, changes = request, by_number(changes)
+    finder = RouteFinder(request.pairs)
+    asked, changes = request, numbered_heads(model, prepared, finder, changes)
     request = replace(request, changes=changes)
     if request.maps:
         record, retained, logits = captured_run(model, prepared, request, timer)
@@ -85,7 +86,7 @@ def run_request(
     table = None
     if request.sweep:
         variants, left_in = variants_of(model, asked)
-        variants = [by_number(variant) for variant in variants]
+        variants = [numbered_heads(model, prepared, finder, variant) for variant in variants]
         made_by |= left_in
         table = sweep(
             lambda some: _answering_like(models, model, request, some, answered_sample),
